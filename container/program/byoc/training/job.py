@@ -1,0 +1,160 @@
+"""A training job: what `fit` is given, and what happens around it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import logging.config
+import os
+import sys
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from byoc import logs, machine
+from byoc.env import Paths, TrainingEnvironment
+from byoc.errors import DataError, UserError
+from byoc.training import artifact, channels, failure, hyperparameters, metrics
+from byoc.training.stop import Stopped, StopNotice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from byoc.training.channels import Channel
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training job, as an algorithm sees it."""
+
+    environment: TrainingEnvironment
+    model_dir: Path
+    notice: StopNotice
+
+    @cached_property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The user's hyperparameters, decoded: ``{"max_depth": 5}``."""
+        return hyperparameters.user_values(self.environment.hyperparameters)
+
+    def channel(self, *names: str) -> Channel:
+        """Return the first of the named channels that the job has.
+
+        Raises:
+            DataError: it has none of them.
+
+        """
+        channel = self.optional_channel(*names)
+        if channel is None:
+            data = self.environment.paths.data
+            there = ", ".join(sorted(self.environment.channels)) or "none"
+            raise DataError(
+                f"channel '{names[0]}' is missing: there is no folder {data / names[0]}. Give the job a channel "
+                f"named {' or '.join(repr(name) for name in names)} (channels configured: {there})"
+            )
+        return channel
+
+    def optional_channel(self, *names: str) -> Channel | None:
+        """Return the first of the named channels that the job has, or None."""
+        return channels.find(self.environment.paths.data, self.environment.channels, names)
+
+    @property
+    def output_dir(self) -> Path:
+        """Where side outputs go; a folder for each host where there are several, since all are merged into one."""
+        folder = self.environment.paths.output_data
+        if len(self.environment.hosts) > 1:
+            folder /= self.environment.current_host
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the job has been told to stop. An algorithm that asks between its steps keeps its best model."""
+        return self.notice.requested
+
+    @cached_property
+    def cpus(self) -> int:
+        """The CPUs that the job may use."""
+        return machine.cpus()
+
+    def metric(self, name: str, value: float) -> None:
+        """Report a metric: ``name=value;`` on a line of its own."""
+        metrics.emit(name, value)
+
+
+def run(
+    fit: Callable[[Job], None], metric_names: Sequence[str] = (), argv: Sequence[str] | None = None, doc: str = ""
+) -> int:
+    """Run the job and return the exit code: 0 trained, 1 failed, 128 + signal stopped without a model.
+
+    ``metric_names`` are the metrics that `fit` reports, for ``train --metric-definitions``.
+    """
+    if _parse(argv, doc).metric_definitions:
+        sys.stdout.write(json.dumps(metrics.definitions(metric_names), indent=2) + "\n")
+        return 0
+    started = time.monotonic()
+    notice = StopNotice()
+    notice.install()
+    logging.config.dictConfig(logs.configuration(logging.INFO))
+    paths = Paths.from_environ(os.environ)
+    try:
+        environment = TrainingEnvironment.read(os.environ)
+        logging.getLogger().setLevel(environment.log_level)
+        staging = artifact.stage(paths.model)
+        try:
+            names = _train(fit, environment, staging, notice)
+        finally:
+            artifact.discard(staging)
+    except Stopped as stop:
+        log.warning("stopped by %s before there was a model", stop)
+        return 128 + stop.signum
+    except BaseException as error:  # noqa: BLE001 - also SystemExit from user code: every end but success has a cause
+        return _fail(error, paths.failure)
+    log.info("trained in %.1f s; %s holds %s", time.monotonic() - started, paths.model, ", ".join(names))
+    return 0
+
+
+def _train(
+    fit: Callable[[Job], None], environment: TrainingEnvironment, staging: Path, notice: StopNotice
+) -> list[str]:
+    """Run the algorithm and put its model in place; return the names in the model folder."""
+    job = Job(environment, staging, notice)
+    shown = {name: "<hidden>" if failure.is_secret(name) else value for name, value in job.hyperparameters.items()}
+    log.info("training on %s with %d CPUs, hyperparameters %s", environment.current_host, job.cpus, shown or "all default")
+    fit(job)
+    notice.finish()
+    if not environment.is_leader:
+        return []
+    return artifact.publish(staging)
+
+
+def _fail(error: BaseException, file: Path) -> int:
+    text = failure.describe(error, os.environ)
+    try:
+        failure.write(file, text)
+    except OSError as problem:
+        log.error("cannot write %s: %s", file, problem.strerror)  # noqa: TRY400 - the cause follows
+    if isinstance(error, UserError):
+        log.error("training failed: %s", text)
+    else:
+        log.error("training failed: %s", text.partition("\n")[0], exc_info=error)
+    return 1
+
+
+def _parse(argv: Sequence[str] | None, doc: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="train",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Reads SAGEMAKER_BASE_DIR (default /opt/ml): input/config, input/data/<channel>; writes model, output.",
+    )
+    # SageMaker's word arrives here when the image is given an entry point of its own: `python3 train train`.
+    parser.add_argument("word", nargs="?", choices=["train"], help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--metric-definitions", action="store_true", help="print the MetricDefinitions for CreateTrainingJob and exit"
+    )
+    return parser.parse_args(argv)

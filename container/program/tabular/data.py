@@ -1,0 +1,173 @@
+"""Reading training data: every CSV file of a channel, as one table."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import itertools
+import logging
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, cast
+
+import pandas as pd
+
+from byoc.errors import DataError
+from byoc.schema import MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from byoc.training.channels import Channel
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".csv", ".csv.gz")
+# Rows looked at to tell a header row from data.
+SAMPLE = 200
+DELIMITERS = (",", ";", "\t")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is written: its delimiter, its columns' names, and whether a header row gave them."""
+
+    delimiter: str
+    names: tuple[str, ...]
+    has_header: bool
+
+
+def read(channel: Channel) -> pd.DataFrame:
+    """Return all rows of the channel's ``*.csv`` and ``*.csv.gz`` files, in the files' sorted order.
+
+    Columns of numbers are numeric, of true and false are bool, all else is text; missing values are NaN. Names come
+    from the header row; without one they are ``column_0`` and so on.
+
+    Raises:
+        DataError: a file cannot be read, or does not fit the others; names file and line, never a value.
+
+    """
+    files = channel.files(*SUFFIXES)
+    first = _layout(files[0], channel.parameters.get("header"))
+    frames = [_read_file(file, _same_layout(file, files[0], first)) for file in files]
+    mixed = [name for name in first.names if len({_is_text(frame[name]) for frame in frames}) > 1]
+    if mixed:
+        # Text in one file, numbers in another: it is text in all, spelt as in the files.
+        frames = [_read_file(file, _same_layout(file, files[0], first), mixed) for file in files]
+    frame = pd.concat(frames, ignore_index=True, copy=False) if len(frames) > 1 else frames[0]
+    log.info("channel '%s': %d rows, %d columns from %d files", channel.name, *frame.shape, len(files))
+    return frame
+
+
+def digest(channel: Channel) -> str:
+    """Return the SHA-256 of the files' contents, in the order in which they are read."""
+    total = hashlib.sha256()
+    for path in channel.files(*SUFFIXES):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
+    return total.hexdigest()
+
+
+def _open(file: Path) -> IO[str]:
+    if file.name.endswith(".gz"):
+        return cast("IO[str]", gzip.open(file, "rt", encoding="utf-8-sig", newline=""))
+    return file.open(encoding="utf-8-sig", newline="")
+
+
+def _layout(file: Path, header: str | None) -> Layout:
+    """Look at the first rows of a file; ``header`` is the content type's parameter, ``present`` or ``absent``."""
+    try:
+        with _open(file) as lines:
+            line = lines.readline()
+            delimiter = max(DELIMITERS, key=line.count)
+            records = csv.reader(itertools.chain([line], lines), delimiter=delimiter)
+            rows = [row for row in itertools.islice(records, SAMPLE) if row]
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{file} cannot be read as CSV in UTF-8: {error}") from error
+    if not rows:
+        raise DataError(f"{file} holds only blank lines")
+    has_header = header == "present" if header in ("present", "absent") else _is_header(rows)
+    if not has_header:
+        return Layout(delimiter, tuple(f"column_{number}" for number in range(len(rows[0]))), has_header=False)
+    names = tuple(cell.strip() or f"column_{number}" for number, cell in enumerate(rows[0]))
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise DataError(f"{file}: the header row names {', '.join(map(repr, doubled))} more than once")
+    return Layout(delimiter, names, has_header=True)
+
+
+def _is_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names the columns.
+
+    It does if it holds no number and stands over at least one column of numbers. Over text alone, it does if none of
+    its cells comes again below: names are not values. The row 0, 1, 2, … is how pandas writes unnamed columns.
+    """
+    head, body = [cell.strip() for cell in rows[0]], rows[1:]
+    if head == [str(number) for number in range(len(head))] and len(head) > 2:  # noqa: PLR2004
+        return True
+    if not body or any(_is_number(cell) for cell in head) or len(set(head)) < len(head):
+        return False
+    columns = [[row[number].strip() for row in body if number < len(row)] for number in range(len(head))]
+    if any(_is_number(cell) for column in columns for cell in column):
+        return True
+    return all(name not in column for name, column in zip(head, columns, strict=True))
+
+
+def _same_layout(file: Path, first_file: Path, first: Layout) -> Layout:
+    """Return the layout of another file of the channel, which may have its columns in another order."""
+    if file == first_file or not first.has_header:
+        return first
+    layout = _layout(file, "present")
+    if set(layout.names) == set(first.names):
+        return layout
+    strange = sorted(set(layout.names) ^ set(first.names))
+    raise DataError(f"{file} does not have the columns of {first_file}: they differ in {', '.join(strange[:10])}")
+
+
+def _read_file(file: Path, layout: Layout, as_text: Sequence[str] = ()) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(
+            file,
+            sep=layout.delimiter,
+            names=list(layout.names),
+            skiprows=1 if layout.has_header else 0,
+            index_col=False,
+            dtype=dict.fromkeys(as_text, "str"),
+            na_values=sorted(MISSING),
+            keep_default_na=False,
+            skipinitialspace=True,
+            encoding="utf-8-sig",
+            low_memory=False,
+            on_bad_lines="error",
+        )
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{file} has a header row and no data") from None
+    except (pd.errors.ParserError, UnicodeDecodeError, EOFError, OSError) as error:
+        reason = str(error).removeprefix("Error tokenizing data. ").strip()
+        raise DataError(f"{file} cannot be read as CSV in UTF-8: {reason}") from error
+    if frame.iloc[:, -1].isna().any():
+        _check_widths(file, layout)
+    return frame
+
+
+def _check_widths(file: Path, layout: Layout) -> None:
+    """Refuse short rows, which pandas fills up with missing values; only a missing last cell can hide one."""
+    with _open(file) as lines:
+        records = csv.reader(lines, delimiter=layout.delimiter)
+        for row in records:
+            if row and len(row) != len(layout.names):
+                raise DataError(f"{file}, line {records.line_num}: {len(row)} values, not {len(layout.names)}")
+
+
+def _is_text(column: pd.Series) -> bool:
+    return not pd.api.types.is_numeric_dtype(column)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,205 @@
+"""The algorithm's hyperparameters: a few of its own, and those of the scikit-learn estimator it fits."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from sklearn.base import is_classifier, is_regressor
+
+from byoc.errors import ConfigurationError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ProblemType = Literal["classification", "regression"]
+PROBLEM_TYPES: tuple[ProblemType, ...] = ("classification", "regression")
+DEFAULTS: dict[ProblemType, str] = {
+    "classification": "HistGradientBoostingClassifier",
+    "regression": "HistGradientBoostingRegressor",
+}
+# Looked through in this order, so that only the module in use is imported.
+MODULES = (
+    "ensemble",
+    "tree",
+    "linear_model",
+    "neighbors",
+    "svm",
+    "naive_bayes",
+    "neural_network",
+    "discriminant_analysis",
+    "gaussian_process",
+    "kernel_ridge",
+    "semi_supervised",
+    "calibration",
+    "cross_decomposition",
+    "dummy",
+)
+
+
+class HyperparameterError(UserError):
+    """A hyperparameter that the algorithm does not know or cannot use."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the hyperparameters ask for.
+
+    Attributes:
+        estimator: a scikit-learn class name; "" for histogram gradient boosting of the right kind.
+        target: the label's column by name, or by position from 0 (-1 is the last).
+        problem_type: "" to find it from the target.
+        validation_fraction: share of the rows held out where the job has no validation channel.
+        scale: whether numbers are standardised before the estimator sees them.
+        seed: makes the split and the estimator repeatable.
+        parameters: the rest: the estimator's own, by its scikit-learn names.
+
+    """
+
+    estimator: str = ""
+    target: str | int = 0
+    problem_type: ProblemType | Literal[""] = ""
+    validation_fraction: float = 0.2
+    scale: bool = False
+    seed: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, hyperparameters: Mapping[str, Any]) -> Options:
+        """Check the decoded hyperparameters, before any data is read.
+
+        Raises:
+            ConfigurationError: names every hyperparameter that is unknown or has a bad value, with what is allowed.
+
+        """
+        own = {name: value for name, value in hyperparameters.items() if name in cls.__dataclass_fields__}
+        own.pop("parameters", None)
+        options = cls(**own, parameters={name: value for name, value in hyperparameters.items() if name not in own})
+        problems = [text for text in options._problems() if text]
+        if problems:
+            raise ConfigurationError(problems)
+        # A wrong parameter should not wait for the data to be read: try those of every kind the problem may turn out.
+        for problem_type in (options.kind,) if options.kind else ():
+            options.make_estimator(problem_type)
+        return options
+
+    def _problems(self) -> list[str]:
+        return [
+            "" if isinstance(self.estimator, str) else f"estimator={self.estimator!r} must be a class name",
+            ""
+            if isinstance(self.target, str | int) and not isinstance(self.target, bool)
+            else f"target={self.target!r} must be a column's name or its position from 0",
+            ""
+            if self.problem_type in ("", *PROBLEM_TYPES)
+            else f"problem_type={self.problem_type!r} must be one of {', '.join(PROBLEM_TYPES)}",
+            ""
+            if isinstance(self.validation_fraction, int | float) and 0 <= self.validation_fraction < 1
+            else f"validation_fraction={self.validation_fraction!r} must be a number from 0 to below 1",
+            "" if isinstance(self.scale, bool) else f"scale={self.scale!r} must be true or false",
+            ""
+            if isinstance(self.seed, int) and not isinstance(self.seed, bool) and self.seed >= 0
+            else f"seed={self.seed!r} must be a whole number from 0",
+        ]
+
+    @property
+    def kind(self) -> ProblemType | None:
+        """The problem type as far as the hyperparameters tell it: by name, or by the kind of the estimator."""
+        if self.problem_type:
+            return self.problem_type
+        if not self.estimator:
+            return None
+        return "classification" if is_classifier(find_class(self.estimator)()) else "regression"
+
+    def make_estimator(self, problem_type: ProblemType, cpus: int = 1) -> Any:
+        """Return the estimator, unfitted, with every parameter set and checked by scikit-learn's own rules.
+
+        Raises:
+            ConfigurationError: the estimator is of the other kind, or a parameter is unknown or not allowed.
+
+        """
+        name = self.estimator or DEFAULTS[problem_type]
+        estimator = find_class(name)()
+        right = is_classifier if problem_type == "classification" else is_regressor
+        if not right(estimator):
+            raise HyperparameterError(f"estimator={name!r} does not do {problem_type}; choose one that does")
+        known = estimator.get_params(deep=False)
+        problems = [
+            f"{parameter}={value!r} is not a hyperparameter of {name}; it knows {', '.join(sorted(known))}, and the "
+            "algorithm itself estimator, problem_type, scale, seed, target, validation_fraction"
+            for parameter, value in self.parameters.items()
+            if parameter not in known
+        ]
+        if problems:
+            raise ConfigurationError(problems)
+        if "random_state" in known:
+            estimator.set_params(random_state=self.seed)
+        if "n_jobs" in known:
+            estimator.set_params(n_jobs=cpus)
+        problems = [text for text in (_set(estimator, *item) for item in self.parameters.items()) if text]
+        if problems:
+            raise ConfigurationError(problems)
+        return estimator
+
+
+def find_class(name: str) -> type:
+    """Return the scikit-learn classifier or regressor of that name.
+
+    Raises:
+        HyperparameterError: there is none, or it needs other estimators as arguments, which no string can name.
+
+    """
+    for module in MODULES:
+        found = getattr(importlib.import_module(f"sklearn.{module}"), name, None)
+        if isinstance(found, type) and _is_estimator(found):
+            needed = [
+                argument.name
+                for argument in inspect.signature(found).parameters.values()
+                if argument.default is argument.empty and argument.kind is not argument.VAR_KEYWORD
+            ]
+            if needed:
+                raise HyperparameterError(f"estimator={name!r} is built from other estimators ({', '.join(needed)}); "
+                                          "name one that stands alone")
+            return found
+    raise HyperparameterError(
+        f"estimator={name!r} is not a scikit-learn classifier or regressor; for instance "
+        "HistGradientBoostingClassifier, RandomForestRegressor, LogisticRegression, KNeighborsClassifier"
+    )
+
+
+def _is_estimator(found: type) -> bool:
+    from sklearn.base import ClassifierMixin, RegressorMixin
+
+    return issubclass(found, ClassifierMixin | RegressorMixin) and not inspect.isabstract(found)
+
+
+def _set(estimator: Any, name: str, value: Any) -> str:
+    """Set one parameter; return what is wrong with it, "" where nothing is.
+
+    A number may come as 5.0 where 5 is meant, or as 5 where the text "5" is: the first reading that scikit-learn
+    allows is taken.
+    """
+    default = getattr(estimator, name)
+    message = ""
+    for reading in _readings(value):
+        estimator.set_params(**{name: reading})
+        try:
+            estimator._validate_params()
+        except ValueError as error:  # InvalidParameterError; it names the parameter, the value and the allowed ones
+            message = message or " ".join(str(error).split())
+        else:
+            return ""
+    estimator.set_params(**{name: default})
+    return f"{name}={value!r}: {message}"
+
+
+def _readings(value: Any) -> list[Any]:
+    readings = [value]
+    if isinstance(value, float) and value.is_integer():
+        readings.append(int(value))
+    if isinstance(value, list):
+        readings.append(tuple(value))
+    if isinstance(value, int) and not isinstance(value, bool) and value in (0, 1):
+        readings.append(bool(value))
+    return readings

@@ -1,0 +1,179 @@
+"""The algorithm from the channel to the model folder, a step a function."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import accuracy_score, root_mean_squared_error
+from sklearn.model_selection import train_test_split
+
+from byoc.errors import DataError
+from tabular import data, features, fitting, model, pipeline, report
+from tabular.evaluate import Evaluation, evaluate
+from tabular.model import TabularModel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from byoc.schema import Schema
+    from byoc.training import Job
+    from tabular.options import Options, ProblemType
+
+log = logging.getLogger(__name__)
+
+# Fewer rows are not split: what a hold-out of one row tells is nothing.
+FEWEST_TO_SPLIT = 10
+# Rows scored at a milestone.
+MILESTONE_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows ready for an estimator: (n, features) float64 and their n labels."""
+
+    features: NDArray[np.float64]
+    labels: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a job trains on and what it is judged by; ``held_out`` tells whether these are different rows."""
+
+    schema: Schema
+    training: Rows
+    validation: Rows
+    held_out: bool
+
+
+def read(job: Job, options: Options) -> Dataset:
+    """Read the channels, learn the schema and hold rows out where there is no validation channel.
+
+    Raises:
+        DataError: the data cannot be used; the message says where.
+
+    """
+    channel = job.channel("training", "train")
+    frame = data.read(channel)
+    target = features.target_name(frame, options.target)
+    frame = features.drop_unlabelled(frame, target)
+    problem_type = options.kind or features.find_problem_type(frame[target])
+    schema = features.learn(frame, target, problem_type)
+    schema = replace(schema, created={"data_sha256": data.digest(channel)})
+    everything = _encode(frame, schema)
+    validation_channel = job.optional_channel("validation")
+    if validation_channel is not None:
+        validation = features.drop_unlabelled(data.read(validation_channel), target)
+        return Dataset(schema, everything, _encode(validation, schema), held_out=True)
+    if options.validation_fraction == 0 or len(everything) < FEWEST_TO_SPLIT:
+        log.warning("no rows are held out: the metrics tell how well the model knows the rows it was fitted on")
+        return Dataset(schema, everything, everything, held_out=False)
+    return _split(schema, everything, options)
+
+
+def fit(job: Job, options: Options, dataset: Dataset) -> TabularModel:
+    """Fit the estimator that the hyperparameters name."""
+    problem_type = dataset.schema.problem_type
+    estimator = options.make_estimator(problem_type, job.cpus)
+    log.info("fitting %s on %d rows, %d features", type(estimator).__name__, *dataset.training.features.shape)
+    rows = Rows(dataset.validation.features[:MILESTONE_ROWS], dataset.validation.labels[:MILESTONE_ROWS])
+
+    def score(so_far: Any) -> None:
+        predicted = so_far.predict(rows.features)
+        if problem_type == "classification":
+            job.metric("validation:accuracy", accuracy_score(rows.labels, predicted))
+        else:
+            job.metric("validation:rmse", root_mean_squared_error(rows.labels, predicted))
+
+    built = pipeline.build(estimator, dataset.schema, scale=options.scale)
+    try:
+        fitted = fitting.fit(built, dataset.training.features, dataset.training.labels, job, score)
+    except ValueError as error:
+        # scikit-learn raises it for data that this estimator cannot take: too few rows, a negative feature.
+        raise DataError(f"{type(estimator).__name__} cannot be fitted on this data: {error}") from error
+    created = {
+        **dataset.schema.created,
+        "estimator": type(estimator).__name__,
+        "hyperparameters": {name: repr(value) for name, value in estimator.get_params(deep=False).items()},
+        "git_commit": os.environ.get("BYOC_GIT_COMMIT", "unknown"),
+        "versions": model.versions(),
+    }
+    # A rare class may have no row in the training split; the answers can only be what the estimator has seen.
+    classes = tuple(fitted.classes_.tolist()) if problem_type == "classification" else ()
+    return TabularModel(fitted, replace(dataset.schema, classes=classes, created=created))
+
+
+def judge(job: Job, options: Options, trained: TabularModel, dataset: Dataset) -> Evaluation:
+    """Evaluate on the held-out rows and print the metrics."""
+    evaluation = evaluate(
+        trained.estimator,
+        dataset.validation.features,
+        dataset.validation.labels,
+        trained.schema.names,
+        trained.schema.problem_type,
+        seed=options.seed,
+    )
+    for name, value in evaluation.metrics.items():
+        job.metric(f"validation:{name}", value)
+    return evaluation
+
+
+def save(job: Job, options: Options, trained: TabularModel, dataset: Dataset, evaluation: Evaluation) -> None:
+    """Write the model, its schema and its metrics, and the report for people."""
+    model.save(trained, job.model_dir)
+    facts = {
+        "rows": {"training": len(dataset.training), "validation": len(dataset.validation)},
+        "held_out": dataset.held_out,
+        "metrics": evaluation.metrics,
+    }
+    (job.model_dir / "metrics.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    page = report.render(evaluation, _facts(trained, dataset), options.parameters)
+    unfinished = job.output_dir / ".report.html"
+    unfinished.write_text(page, encoding="utf-8")
+    unfinished.rename(job.output_dir / "report.html")
+    log.info("report: %s", job.output_dir / "report.html")
+
+
+def _encode(frame: Any, schema: Schema) -> Rows:
+    if schema.target not in frame:
+        raise DataError(f"the validation data has no column '{schema.target}', the target")
+    return Rows(features.encode(frame, schema), features.encode_labels(frame[schema.target], schema.problem_type))
+
+
+def _split(schema: Schema, rows: Rows, options: Options) -> Dataset:
+    """Hold out a share of the rows, each class by its share where every class has rows enough."""
+    _, counts = np.unique(rows.labels, return_counts=True)
+    held = max(1, round(len(rows) * options.validation_fraction))
+    stratified = schema.problem_type == "classification" and counts.min() > 1 and len(counts) <= min(
+        held, len(rows) - held
+    )
+    kept_features, held_features, kept_labels, held_labels = train_test_split(
+        rows.features,
+        rows.labels,
+        test_size=held,
+        random_state=options.seed,
+        stratify=rows.labels if stratified else None,
+    )
+    return Dataset(schema, Rows(kept_features, kept_labels), Rows(held_features, held_labels), held_out=True)
+
+
+def _facts(trained: TabularModel, dataset: Dataset) -> dict[str, str]:
+    created = trained.schema.created
+    return {
+        "Estimator": created["estimator"],
+        "Problem": trained.schema.problem_type,
+        "Target": trained.schema.target,
+        "Features": str(len(trained.schema.columns)),
+        "Training rows": f"{len(dataset.training):,}",
+        "Held-out rows" if dataset.held_out else "Rows judged (the training rows)": f"{len(dataset.validation):,}",
+        "Data (SHA-256)": created["data_sha256"],
+        "Code (git commit)": created["git_commit"],
+        "Versions": ", ".join(f"{name} {version}" for name, version in created["versions"].items()),
+    }
