@@ -221,7 +221,7 @@ class Schema:
             )
             return cls(columns=columns, classes=tuple(content.pop("classes")), **content)
         except FileNotFoundError:
-            raise ModelError(f"{file} is missing; a model made by `train` has one") from None
+            raise ModelError(f"{file} is missing: the model is not trained yet, or was not mounted") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
 

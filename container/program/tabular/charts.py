@@ -64,7 +64,7 @@ def number(value: float) -> str:
     if magnitude and not 1e-4 <= magnitude < 1e9:  # noqa: PLR2004
         written = f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
     else:
-        written = f"{value:,.0f}" if magnitude >= 1e4 else f"{value:,.4g}"  # noqa: PLR2004
+        written = f"{value:,.0f}" if magnitude >= 9_999.5 else f"{value:,.4g}"  # noqa: PLR2004
     return written.replace("-", MINUS)
 
 

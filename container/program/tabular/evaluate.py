@@ -166,8 +166,8 @@ def _importances(
         shuffled = sample.copy()
         shuffled[:, chosen] = np.take_along_axis(sample[:, chosen], order, axis=0)
         found = np.asarray(model.predict(shuffled)).reshape(-1)
-        if problem_type == "classification":  # as objects, because labels of different types may meet
-            return float(np.mean(found.astype(object) == answers.astype(object)))
+        if problem_type == "classification":
+            return float(np.mean(found == answers))
         return 1.0 - float(np.mean((found - answers) ** 2) / np.var(answers))
 
     # It is positions that are shuffled, not values: scikit-learn refuses infinity here, even for models that accept it,

@@ -1,0 +1,148 @@
+"""Natural batching: while one prediction runs, requests queue; the next call takes all of them that are alike.
+
+There is no timer: a request that comes when nothing runs is predicted at once, alone. The worker's event loop goes on
+receiving while the model works in a thread of its own, an ordinary one that gevent has not touched.
+
+All methods run on the event loop, so nothing here needs a lock; only `Batcher._run` runs in the thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import AsyncResult
+from gevent.threadpool import ThreadPool
+
+from byoc.serving.errors import RequestError, overloaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Item:
+    """One request's rows, waiting for their predictions."""
+
+    data: Any
+    rows: int
+    layout: Hashable | None  # items of equal layout may share a call; None never shares
+    arrived: float = field(default_factory=time.monotonic)
+    result: AsyncResult = field(default_factory=AsyncResult)
+
+
+class Batcher:
+    """A queue in front of a model.
+
+    Args:
+        call: takes the data of one or several items, returns one result or exception each; runs in the thread.
+        queue: items that may wait.
+        batch_rows: rows that a call may be given from several items; an item as large as that goes alone.
+        deadline: seconds an item may take, waiting and running together.
+
+    Attributes:
+        busy_since: monotonic seconds at which the running call began, 0 while none runs.
+        failures: calls' items that failed by our fault since the last one that did not.
+        on_change: called whenever `busy_since` changes.
+
+    """
+
+    def __init__(
+        self, call: Callable[[Sequence[Any]], Sequence[Any]], *, queue: int, batch_rows: int, deadline: float
+    ) -> None:
+        self._call = call
+        self._queue = queue
+        self._batch_rows = batch_rows
+        self._deadline = deadline
+        self._waiting: deque[Item] = deque()
+        self._thread = ThreadPool(1)
+        self._dispatching = False
+        self.busy_since = 0.0
+        self.failures = 0
+        self.on_change: Callable[[], None] = lambda: None
+
+    def submit(self, data: Any, rows: int, layout: Hashable | None) -> Any:
+        """Return the result for the data, once its turn has come.
+
+        Raises:
+            RequestError: 503 where the queue is full or the item's turn did not come in time; 504 where the model
+                itself ran out of time.
+
+        """
+        if len(self._waiting) >= self._queue:
+            raise overloaded(f"{self._queue} requests are waiting already", retry_after=1)
+        item = Item(data, rows, layout)
+        self._waiting.append(item)
+        if not self._dispatching:
+            self._dispatching = True
+            gevent.spawn(self._dispatch)
+        try:
+            return item.result.get(timeout=self._deadline)
+        except gevent.Timeout:
+            if item in self._waiting:
+                self._waiting.remove(item)
+                raise overloaded("the request waited too long for its turn", retry_after=5) from None
+            raise RequestError(504, "prediction_timeout", "the model did not answer in time") from None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the running prediction has outlived every request's deadline."""
+        return bool(self.busy_since) and time.monotonic() - self.busy_since > self._deadline + 1.0
+
+    def abandon(self) -> None:
+        """Answer 503 to all that wait; the worker is about to end."""
+        while self._waiting:
+            self._waiting.popleft().result.set_exception(overloaded("the worker is being replaced", retry_after=1))
+
+    def _dispatch(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._take()
+                self._set_busy(time.monotonic())
+                self._finish(batch, self._thread.apply(self._run, (batch,)))
+        finally:
+            self._dispatching = False
+            self._set_busy(0.0)
+
+    def _set_busy(self, since: float) -> None:
+        self.busy_since = since
+        self.on_change()
+
+    def _take(self) -> list[Item]:
+        """Return the first item that waits, and as many behind it as fit one call, in the order of their arrival."""
+        first = self._waiting.popleft()
+        batch = [first]
+        if first.layout is None or first.rows >= self._batch_rows:
+            return batch
+        rows = first.rows
+        passed: deque[Item] = deque()
+        while self._waiting and rows < self._batch_rows:
+            item = self._waiting.popleft()
+            if item.layout == first.layout and rows + item.rows <= self._batch_rows:
+                batch.append(item)
+                rows += item.rows
+            else:
+                passed.append(item)
+        self._waiting.extendleft(reversed(passed))
+        return batch
+
+    def _run(self, batch: Sequence[Item]) -> Sequence[Any]:
+        try:
+            return self._call([item.data for item in batch])
+        except BaseException as error:  # noqa: BLE001 - user code may raise SystemExit; the request fails, not the worker
+            return [error] * len(batch)
+
+    def _finish(self, batch: Sequence[Item], results: Sequence[Any]) -> None:
+        for item, result in zip(batch, results, strict=True):
+            if isinstance(result, BaseException):
+                self.failures += not isinstance(result, RequestError) or result.status >= 500  # noqa: PLR2004
+                item.result.set_exception(result)
+            else:
+                self.failures = 0
+                item.result.set(result)

@@ -1,0 +1,54 @@
+"""What a client is told when a request cannot be answered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+# SageMaker passes on at most 2,048 characters of a container's error; a character takes up to four bytes.
+LONGEST_MESSAGE = 350
+LONGEST_NAME = 64
+
+
+class RequestError(Exception):
+    """An error with an HTTP status: 4xx for the caller's fault, 5xx for ours.
+
+    The message reaches the caller: no path, no trace, no data.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        row: int | None = None,
+        column: str | int | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        self.row = row
+        self.column = column
+        self.retry_after = retry_after
+        super().__init__(message)
+
+    def body(self, request_id: str) -> bytes:
+        """Return the JSON body, at most 2,048 bytes."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message[:LONGEST_MESSAGE], "request_id": request_id}
+        if self.row is not None:
+            error["row"] = self.row
+        if self.column is not None:
+            error["column"] = self.column if isinstance(self.column, int) else self.column[:LONGEST_NAME]
+        return json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def bad_request(message: str, row: int | None = None, column: str | int | None = None) -> RequestError:
+    """Return a 400: the body is not what the model takes."""
+    return RequestError(400, "bad_request", message, row=row, column=column)
+
+
+def overloaded(message: str, retry_after: int) -> RequestError:
+    """Return a 503 that says when to come again."""
+    return RequestError(503, "overloaded", message, retry_after=retry_after)

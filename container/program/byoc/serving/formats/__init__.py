@@ -1,0 +1,100 @@
+"""Media types: one module each, chosen by Content-Type on the way in and by Accept on the way out."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header, parse_options_header
+
+from byoc.serving.errors import RequestError
+from byoc.serving.formats import csv, json, jsonlines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from byoc.schema import Schema
+    from byoc.serving.formats.records import Records
+
+
+class Format(Protocol):
+    """What a module of this package offers."""
+
+    MEDIA_TYPE: str
+
+    def decode(self, body: bytes, parameters: Mapping[str, str], schema: Schema | None) -> Records:
+        """Return the records of a body.
+
+        Raises:
+            RowError, RequestError: the body is not what the media type or the schema says.
+
+        """
+
+    def encode(self, predictions: Any, outputs: Sequence[str]) -> bytes:
+        """Return the body that tells the predictions, ending with a newline."""
+
+
+# In the order of preference where an Accept header leaves the choice.
+FORMATS: dict[str, Format] = {module.MEDIA_TYPE: module for module in (csv, json, jsonlines)}
+ALIASES = {
+    "application/csv": csv.MEDIA_TYPE,
+    "text/x-csv": csv.MEDIA_TYPE,
+    "application/x-jsonlines": jsonlines.MEDIA_TYPE,
+    "application/jsonl": jsonlines.MEDIA_TYPE,
+    "application/x-ndjson": jsonlines.MEDIA_TYPE,
+    "application/ndjson": jsonlines.MEDIA_TYPE,
+}
+
+
+@lru_cache(maxsize=256)
+def media_type(content_type: str) -> tuple[str, Mapping[str, str]]:
+    """Split ``Text/CSV; header=present`` into its lower-case media type, aliases resolved, and its parameters.
+
+    Raises:
+        RequestError: 415, the text names a character set other than UTF-8.
+
+    """
+    name, parameters = parse_options_header(content_type)
+    name = name.lower()
+    charset = parameters.get("charset", "utf-8").lower().replace("_", "-")
+    if charset not in ("utf-8", "utf8", "us-ascii", "ascii"):
+        raise RequestError(415, "unsupported_charset", f"the body must be in UTF-8, not {charset}")
+    return ALIASES.get(name, name), parameters
+
+
+def decoder(content_type: str) -> tuple[Format, Mapping[str, str]]:
+    """Return the format of a request's body; without a Content-Type it is taken as CSV, as SageMaker does.
+
+    Raises:
+        RequestError: 415, with the types that are understood.
+
+    """
+    name, parameters = media_type(content_type or csv.MEDIA_TYPE)
+    if name not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise RequestError(415, "unsupported_media_type", f"Content-Type {name} is not understood; send {known}")
+    return FORMATS[name], parameters
+
+
+@lru_cache(maxsize=256)
+def encoder(accept: str, default: str) -> Format:
+    """Return the format of the answer that an Accept header asks for, weighed by its q-values.
+
+    Args:
+        accept: the header; "" or ``*/*`` leaves the choice to us.
+        default: the media type to choose then.
+
+    Raises:
+        RequestError: 406, with the types on offer.
+
+    """
+    default = media_type(default)[0]
+    offers = sorted(FORMATS, key=lambda name: name != default)
+    if not accept.strip():
+        return FORMATS[offers[0]]
+    weighed = [(ALIASES.get(name.lower(), name), quality) for name, quality in parse_accept_header(accept, MIMEAccept)]
+    chosen = MIMEAccept(weighed).best_match(offers)
+    if chosen is None:
+        raise RequestError(406, "not_acceptable", f"Accept offers none of {', '.join(FORMATS)}")
+    return FORMATS[chosen]

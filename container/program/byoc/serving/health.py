@@ -1,0 +1,64 @@
+"""The health check's own way: a small socket, answered from the notice board by a thread of the supervisor.
+
+No prediction, batch or large body can stand before it, and still it tells the truth about the workers.
+"""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from byoc.serving.board import Board
+
+# Seconds past its deadline that a prediction may last before its worker counts as lost; it is replaced meanwhile.
+LENIENCE = 5.0
+# Seconds that a connection may take to send its request.
+PATIENCE = 2.0
+
+
+def explain(board: Board, deadline: float) -> str:
+    """Return why this container cannot take requests, "" if it can: at least one worker is able to."""
+    now = time.monotonic()
+    workers = board.workers()
+    if any(worker.is_able(deadline + LENIENCE, now) for worker in workers):
+        return ""
+    if any(worker.ready for worker in workers):
+        return "every worker is stuck"
+    return "the workers are being replaced" if board.counts()[2] else "the model is loading"
+
+
+def answer_in_background(socket: Path, reason: Callable[[], str]) -> None:
+    """Answer GET, HEAD and POST on a unix socket: 200 without a body while ``reason()`` is "", else 503 and why."""
+
+    class Ping(BaseHTTPRequestHandler):
+        timeout = PATIENCE
+
+        def do_GET(self) -> None:  # noqa: N802 - http.server's names
+            why = reason()
+            body = json.dumps({"error": {"code": "not_ready", "message": why}}).encode() + b"\n" if why else b""
+            self.send_response_only(503 if why else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if body and self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_POST = do_GET  # noqa: N815
+
+    class Server(socketserver.UnixStreamServer):
+        request_queue_size = 512
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that went away is nobody's error."""
+
+    server = Server(str(socket), Ping)
+    socket.chmod(0o666)
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()

@@ -1,0 +1,78 @@
+"""nginx: found, its template filled in and checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from byoc.errors import UserError
+from byoc.serving.settings import MEBIBYTE
+
+if TYPE_CHECKING:
+    from byoc.serving.settings import Settings
+
+TEMPLATE = Path(__file__).parents[2] / "nginx.conf"
+# Debian puts nginx where an ordinary user's PATH does not lead.
+SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+# CAP_CHOWN, CAP_SETGID and CAP_SETUID, which nginx's master needs to run its worker as nobody.
+STEP_DOWN = 1 << 0 | 1 << 6 | 1 << 7
+
+
+def find() -> str | None:
+    """Return nginx's path, None where it is not installed."""
+    return shutil.which("nginx", path=SEARCH)
+
+
+def configure(settings: Settings, folder: Path) -> Path:
+    """Fill the template in, write it into the folder, and have nginx check it.
+
+    Raises:
+        UserError: the template has a word that we do not know, or nginx refuses it; with nginx's reason.
+
+    """
+    file = folder / "nginx.conf"
+    file.write_text(fill_in(TEMPLATE.read_text(encoding="utf-8"), settings, folder), encoding="utf-8")
+    command = [find() or "nginx", "-t", "-q", "-p", str(folder), "-e", "stderr", "-c", str(file)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise UserError(f"nginx refuses {TEMPLATE}: {result.stderr.strip()}")
+    return file
+
+
+def fill_in(template: str, settings: Settings, folder: Path) -> str:
+    """Return the template with its words in double braces replaced.
+
+    Raises:
+        UserError: a word is unknown.
+
+    """
+    words = {
+        "user": "user nobody nogroup;" if _can_step_down() else "# not root: nginx runs as the user it is started by",
+        "runtime": str(folder),
+        "port": str(settings.port),
+        "max_payload": str(settings.max_payload),
+        "max_payload_mb": str(settings.max_payload // MEBIBYTE),
+        "timeout": str(settings.nginx_timeout),
+    }
+    unknown = set(re.findall(r"\{\{(\w+)\}\}", template)) - words.keys()
+    if unknown:
+        raise UserError(f"{TEMPLATE} has unknown words {sorted(unknown)}; known are {sorted(words)}")
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: words[match[1]], template)
+
+
+def command(file: Path) -> list[str]:
+    """Return the command that starts nginx in the foreground."""
+    return [find() or "nginx", "-p", str(file.parent), "-e", "stderr", "-c", str(file)]
+
+
+def _can_step_down() -> bool:
+    """Whether nginx's worker can run as nobody: as root, with root's capabilities."""
+    if os.geteuid() != 0:
+        return False
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    effective = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return effective is not None and int(effective[1], 16) & STEP_DOWN == STEP_DOWN

@@ -1,0 +1,51 @@
+"""What the processes of one server share: a folder for sockets and the notice board, and the reason of an end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from byoc.errors import UserError
+from byoc.serving.board import Board
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Set by the supervisor for its children.
+VARIABLE = "BYOC_RUNTIME_DIR"
+REASON = "reason"
+# gunicorn's master ends with the code of a worker that could not load its app, and starts no other.
+CANNOT_LOAD = 4
+
+
+def folder() -> Path:
+    """Return the folder that the supervisor made for this server."""
+    return Path(os.environ[VARIABLE])
+
+
+def board() -> Board:
+    """Return the server's notice board."""
+    return Board(folder() / "board")
+
+
+def tell_reason(text: str) -> None:
+    """Leave the reason for which the server cannot go on, for the supervisor's last line."""
+    if VARIABLE in os.environ:
+        (folder() / REASON).write_text(text, encoding="utf-8")
+
+
+def reason(folder: Path) -> str:
+    """Return the reason that a child left for its end, "" if none did."""
+    file = folder / REASON
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+def load_or_end(load: Callable[[], None]) -> None:
+    """Load a worker's model; one that cannot be loaded ends the server, since no other try would be better."""
+    try:
+        load()
+    except UserError as error:
+        tell_reason(str(error))
+        sys.exit(CANNOT_LOAD)

@@ -1,0 +1,155 @@
+"""Everything that can be set about serving, resolved once from the environment.
+
+From one time-out and one payload limit every other limit is derived, so that they cannot contradict each other: the
+model's deadline comes before gunicorn's, gunicorn's before nginx's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from byoc import machine
+from byoc.env import Paths, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MEBIBYTE = 1 << 20
+# A worker with scikit-learn and its model's arrays shared; 1 GB serverless endpoints get one worker.
+MEMORY_PER_WORKER = 768 * MEBIBYTE
+MOST_WORKERS = 512
+# What may be named in SAGEMAKER_INFERENCE_OUTPUT.
+OUTPUTS = ("predicted_label", "probability", "probabilities", "labels")
+MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
+
+# The platform's notice before SIGKILL is 30 seconds.
+NOTICE = 30.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this container serves.
+
+    Attributes:
+        model_dir: the folder of the model, read only.
+        port: where requests arrive, on all interfaces.
+        workers: processes that predict.
+        threads: BLAS and OpenMP threads of each of them.
+        timeout: seconds within which a request is answered, whatever happens.
+        startup_timeout: seconds within which the first worker must be ready.
+        max_payload: bytes of a request's body.
+        queue: requests that may wait in a worker; more are answered 503 at once.
+        batch_rows: rows that one call of the model may be given from several requests.
+        default_accept: the answer's media type where the request asks for none; "" answers in the request's own.
+        outputs: what an answer holds; () is the media type's usual.
+        use_nginx: whether nginx stands in front.
+        batch_transform: whether this is a batch transform job.
+        log_level: of Python's logging.
+
+    """
+
+    model_dir: Path
+    port: int
+    workers: int
+    threads: int
+    timeout: int
+    startup_timeout: int
+    max_payload: int
+    queue: int
+    batch_rows: int
+    default_accept: str
+    outputs: tuple[str, ...]
+    use_nginx: bool
+    batch_transform: bool
+    log_level: int
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], cpus: int | None = None, memory: int | None = None) -> Settings:
+        """Resolve the settings; the first name of each list is the documented one, the others are aliases.
+
+        Raises:
+            ConfigurationError: with every malformed or contradictory variable.
+
+        """
+        cpus = cpus or machine.cpus()
+        reader = Reader(environ)
+        workers = reader.integer(
+            [
+                "MODEL_SERVER_WORKERS",
+                "SAGEMAKER_MODEL_SERVER_WORKERS",
+                "SAGEMAKER_GUNICORN_WORKERS",
+                "SAGEMAKER_NUM_MODEL_WORKERS",
+                "WEB_SERVER_WORKERS",
+            ],
+            default=default_workers(cpus, memory or machine.memory()),
+            low=1,
+            high=MOST_WORKERS,
+        )
+        settings = cls(
+            model_dir=Paths.from_environ(environ).model,
+            port=reader.integer(["SAGEMAKER_BIND_TO_PORT"], 8080, 1, 65535),
+            workers=workers,
+            threads=reader.integer(["OMP_NUM_THREADS"], max(1, cpus // workers), 1, 1024),
+            timeout=reader.integer(
+                [
+                    "MODEL_SERVER_TIMEOUT",
+                    "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS",
+                    "SAGEMAKER_MODEL_SERVER_TIMEOUT",
+                ],
+                default=60,
+                low=1,
+                high=3600,
+            ),
+            startup_timeout=reader.integer(["SAGEMAKER_STARTUP_TIMEOUT"], 600, 1, 3600),
+            max_payload=reader.integer(["SAGEMAKER_MAX_PAYLOAD_IN_MB"], 25, 1, 1024) * MEBIBYTE,
+            queue=reader.integer(["SAGEMAKER_MODEL_JOB_QUEUE_SIZE"], 256, 1, 1_000_000),
+            batch_rows=reader.integer(["SAGEMAKER_MAX_BATCH_ROWS"], 1024, 1, 1_000_000),
+            default_accept=reader.value(["SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"], "", _media_type),
+            outputs=reader.value(["SAGEMAKER_INFERENCE_OUTPUT"], (), _outputs),
+            use_nginx=reader.flag(["SAGEMAKER_USE_NGINX"], default=True),
+            batch_transform=reader.flag(["SAGEMAKER_BATCH"], default=False),
+            log_level=reader.log_level(),
+        )
+        reader.finish()
+        return settings
+
+    @property
+    def deadline(self) -> float:
+        """Seconds after which a request is given up, a little before the platform gives it up."""
+        return self.timeout - min(3.0, self.timeout * 0.05)
+
+    @property
+    def gunicorn_timeout(self) -> int:
+        """Seconds without a sign of life after which gunicorn's master replaces a worker."""
+        return self.timeout + 5
+
+    @property
+    def nginx_timeout(self) -> int:
+        """Seconds that nginx waits for an answer."""
+        return self.timeout + 10
+
+    @property
+    def drain(self) -> float:
+        """Seconds that requests in flight may still take when the container is told to stop."""
+        return NOTICE - 5.0
+
+
+def default_workers(cpus: int, memory: int) -> int:
+    """Return one worker a CPU, as far as the memory goes."""
+    return max(1, min(cpus, memory // MEMORY_PER_WORKER))
+
+
+def _media_type(text: str) -> str:
+    if not MEDIA_TYPE.fullmatch(text.partition(";")[0].strip()):
+        raise ValueError("must be a media type such as text/csv")
+    return text
+
+
+def _outputs(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not set(names) <= set(OUTPUTS):
+        raise ValueError(f"must be some of {','.join(OUTPUTS)}, with commas between")
+    return names

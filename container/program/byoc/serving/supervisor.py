@@ -1,0 +1,299 @@
+"""PID 1 of a serving container: starts nginx and gunicorn, watches both, and ends them in the right order.
+
+Signals are only queued by their handlers, and one loop deals with them. The container ends when it is told to, when
+nginx or gunicorn's master ends, and when workers crash again and again; only the first of these is exit code 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import logging.config
+import os
+import queue
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from byoc import logs
+from byoc.errors import ConfigurationError, UserError
+from byoc.serving import health, nginx, runtime
+from byoc.serving.board import Board
+from byoc.serving.settings import NOTICE, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+log = logging.getLogger("byoc.serve")
+
+PROGRAM = Path(__file__).parents[2]
+STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+IGNORED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
+# Seconds between two looks at the notice board.
+TICK = 0.5
+# Seconds of the platform's notice that are left to the kernel.
+RESERVE = 2.0
+# Boots that may fail before any worker was ready: a model that kills its worker while loading will do so again.
+FAILED_BOOTS = 3
+# Deaths of ready workers within WINDOW seconds, for each worker, that are crashes and no longer accidents.
+DEATHS_PER_WORKER = 4
+WINDOW = 60.0
+
+
+class Supervisor:
+    """Runs one server until its end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.folder = Path(tempfile.mkdtemp(prefix="byoc-"))
+        # nginx's worker, which is nobody, has to reach the sockets.
+        self.folder.chmod(0o711)
+        self.board = Board.create(self.folder / "board", settings.workers)
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._children: dict[int, str] = {}
+        self._started = time.monotonic()
+        self._deaths: list[tuple[float, int]] = []
+        self._announced = False
+        self._stopping = False
+
+    def run(self) -> int:
+        """Serve until the end; return the exit code."""
+        for signum in (*STOP, *IGNORED, signal.SIGCHLD):
+            signal.signal(signum, self._queue)
+        try:
+            self._start()
+            reason = self._watch()
+            return self._stop() if reason is None else self._abort(reason)
+        except UserError as error:
+            return self._abort(str(error))
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _queue(self, signum: int, _frame: FrameType | None) -> None:
+        self._signals.put(signum)
+
+    def _start(self) -> None:
+        """Start the health check first, then nginx, then gunicorn: the port is open before the model is loaded."""
+        settings = self.settings
+        log.info("serving", extra={name: str(value) for name, value in asdict(settings).items()})
+        _check_port(settings.port)
+        health.answer_in_background(self.folder / "health.sock", self._reason_not_ready)
+        if settings.use_nginx:
+            self._spawn("nginx", nginx.command(nginx.configure(settings, self.folder)))
+        self._spawn("gunicorn", [sys.executable, "-m", "gunicorn", "-c", str(PROGRAM / "gunicorn.conf.py"), "wsgi:app"])
+
+    def _spawn(self, name: str, command: Sequence[str]) -> None:
+        """Start a child in a process group of its own: a Ctrl-C on the terminal is for us to order."""
+        pid = os.posix_spawnp(
+            command[0],
+            command,
+            _child_environ(self.settings, self.folder),
+            setpgroup=0,
+            setsigmask=[],
+            setsigdef=[*STOP, *IGNORED, signal.SIGPIPE],
+        )
+        self._children[pid] = name
+
+    def _watch(self) -> str | None:
+        """Wait for the end; return its reason, None where it was asked for."""
+        while True:
+            signum = self._next_signal(TICK)
+            if signum in STOP:
+                log.info("%s: stopping", signal.Signals(signum).name)
+                return None
+            for name, status in self._reap():
+                return runtime.reason(self.folder) or f"{name} {_describe(status)}"
+            crashes = self._crashes()
+            if crashes:
+                return crashes
+
+    def _next_signal(self, seconds: float) -> int | None:
+        try:
+            return self._signals.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return None
+
+    def _reap(self) -> list[tuple[str, int]]:
+        """Return the children that ended, with their wait status; orphans that we inherit as PID 1 are reaped too."""
+        ended = []
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return ended
+            if pid == 0:
+                return ended
+            if pid in self._children:
+                name = self._children.pop(pid)
+                _kill_group(pid)
+                ended.append((name, status))
+
+    def _crashes(self) -> str:
+        """Return why the workers' deaths are too many, "" while they are not."""
+        failed, died, ever_ready = self.board.counts()
+        now = time.monotonic()
+        if ever_ready and not self._announced:
+            self._announced = True
+            log.info("ready after %.1f s on port %d", now - self._started, self.settings.port)
+        if not ever_ready and failed > FAILED_BOOTS:
+            return f"{failed} workers died while they loaded the model; if it was SIGKILL, memory ran out"
+        if not ever_ready and now - self._started > self.settings.startup_timeout:
+            return f"no worker was ready within {self.settings.startup_timeout} s (SAGEMAKER_STARTUP_TIMEOUT)"
+        self._deaths = [(then, count) for then, count in self._deaths if now - then < WINDOW] or [(now, died)]
+        if self._deaths[-1][1] != died:
+            self._deaths.append((now, died))
+        recent = died - self._deaths[0][1]
+        if recent > DEATHS_PER_WORKER * self.settings.workers:
+            return f"workers died {recent} times within {WINDOW:.0f} s"
+        return ""
+
+    def _reason_not_ready(self) -> str:
+        return "shutting down" if self._stopping else health.explain(self.board, self.settings.deadline)
+
+    def _stop(self) -> int:
+        """End in order: nginx finishes the requests in flight, then gunicorn has nothing left to do.
+
+        The order matters: gunicorn told first would close the socket under nginx's waiting requests.
+        """
+        self._stopping = True
+        began = time.monotonic()
+        if not self._end("nginx", signal.SIGQUIT, began + self.settings.drain):
+            log.error("requests were still running after %.0f s and are cut", self.settings.drain)
+        clean = self._end("gunicorn", signal.SIGTERM, began + NOTICE - RESERVE)
+        clean = clean and "nginx" not in self._children.values()
+        self._kill_all()
+        log.info("stopped in %.1f s", time.monotonic() - began)
+        return 0 if clean else 1
+
+    def _abort(self, reason: str) -> int:
+        """End at once, with the reason as the last line of the log."""
+        self._stopping = True
+        for name in ("nginx", "gunicorn"):
+            self._end(name, signal.SIGTERM, time.monotonic() + 1.0)
+        self._kill_all()
+        log.error("stopped: %s", reason)
+        return 1
+
+    def _end(self, name: str, signum: int, deadline: float) -> bool:
+        """Signal a child and wait for its end; return whether it came before the deadline."""
+        for pid, child in self._children.items():
+            if child == name:
+                os.kill(pid, signum)
+        self._reap()
+        while name in self._children.values() and time.monotonic() < deadline:
+            self._next_signal(min(TICK, deadline - time.monotonic()))
+            self._reap()
+        return name not in self._children.values()
+
+    def _kill_all(self) -> None:
+        for pid in tuple(self._children):
+            _kill_group(pid)
+        while self._children:
+            self._next_signal(TICK)
+            self._reap()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command `serve`; return its exit code."""
+    options = _parse(argv)
+    logging.config.dictConfig(logs.configuration(logging.INFO))
+    try:
+        settings = Settings.from_environ(os.environ)
+        logging.getLogger().setLevel(settings.log_level)
+        if settings.use_nginx and nginx.find() is None:
+            log.warning("nginx is not installed: gunicorn serves alone, without nginx's protection from slow clients")
+            settings = replace(settings, use_nginx=False)
+        if options.show_config:
+            sys.stdout.write(nginx.fill_in(nginx.TEMPLATE.read_text(encoding="utf-8"), settings, Path("/tmp/byoc")))
+            return 0
+        return _check(settings) if options.check else Supervisor(settings).run()
+    except ConfigurationError as error:
+        for problem in error.problems:
+            log.error("%s", problem)  # noqa: TRY400 - a user's mistake needs no traceback
+        log.error("stopped: the environment has %d mistakes, see above", len(error.problems))  # noqa: TRY400
+        return 2
+    except (UserError, OSError) as error:
+        log.error("stopped: %s", error)  # noqa: TRY400
+        return 1
+
+
+def _check(settings: Settings) -> int:
+    """Check what can be checked without a model: the program, gunicorn's settings, nginx's configuration."""
+    from byoc.serving.handler import Handler, load_module
+
+    handler = Handler.from_module(load_module())
+    with tempfile.TemporaryDirectory(prefix="byoc-") as folder:
+        if settings.use_nginx:
+            nginx.configure(settings, Path(folder))
+    log.info("predictor.py can be imported (data as %s), nginx.conf is valid", handler.takes)
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="serve",
+        description="Serve the model in /opt/ml/model on port 8080: /ping and /invocations.",
+        epilog="Set by the environment: MODEL_SERVER_WORKERS, MODEL_SERVER_TIMEOUT, SAGEMAKER_BIND_TO_PORT, "
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB, SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT, SAGEMAKER_INFERENCE_OUTPUT, "
+        "SAGEMAKER_CONTAINER_LOG_LEVEL, SAGEMAKER_BASE_DIR and more: README.md has the table.",
+    )
+    # SageMaker's word arrives here when the image is given an entry point of its own: `python3 serve serve`.
+    parser.add_argument("word", nargs="?", choices=["serve"], help=argparse.SUPPRESS)
+    parser.add_argument("--check", action="store_true", help="check the program and its configuration, then exit")
+    parser.add_argument("--show-config", action="store_true", help="print nginx's configuration, then exit")
+    return parser.parse_args(argv)
+
+
+def _child_environ(settings: Settings, folder: Path) -> dict[str, str]:
+    threads = str(settings.threads)
+    return {
+        # Each worker computes with its share of the CPUs; more threads than CPUs cost most of the speed.
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        **os.environ,
+        "OMP_NUM_THREADS": threads,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PROGRAM), os.environ.get("PYTHONPATH", "")])),
+        "SAGEMAKER_USE_NGINX": str(settings.use_nginx).lower(),
+        runtime.VARIABLE: str(folder),
+    }
+
+
+def _check_port(port: int) -> None:
+    """Refuse to start where the port cannot be had.
+
+    Raises:
+        UserError: it is taken, or not ours to take.
+
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104 - where SageMaker's requests arrive
+        except OSError as error:
+            raise UserError(
+                f"port {port} cannot be used: {error.strerror}. Stop what uses it, or set SAGEMAKER_BIND_TO_PORT"
+            ) from error
+
+
+def _kill_group(pid: int) -> None:
+    """Kill what a child has left of its process group: nothing outlives it."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _describe(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"ended with exit code {code}"
+    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-code).name}{hint}"
+

@@ -1,0 +1,61 @@
+"""Leave this alone: gunicorn's settings and hooks, derived from the same settings as all else."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from byoc import logs
+from byoc.serving import runtime
+from byoc.serving.settings import Settings
+from byoc.serving.worker import Worker
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+
+settings = Settings.from_environ(os.environ)
+folder = runtime.folder()
+
+bind = f"unix:{folder / 'gunicorn.sock'}" if settings.use_nginx else f"0.0.0.0:{settings.port}"
+worker_class = Worker
+workers = settings.workers
+worker_connections = 1000
+backlog = 2048
+timeout = settings.gunicorn_timeout
+# nginx has drained by the time gunicorn is told to stop; without nginx gunicorn drains by itself.
+graceful_timeout = 2 if settings.use_nginx else int(settings.drain)
+# Longer than nginx keeps its connections, so that none is closed under a request.
+keepalive = 90
+# Loaded before the fork, so that workers share the model's memory.
+preload_app = True
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else str(folder)  # noqa: S108
+control_socket_disable = True
+proc_name = "byoc"
+logconfig_dict = logs.configuration(settings.log_level)
+# gunicorn tells of every start and stop at INFO; the supervisor says what matters of it.
+logconfig_dict["loggers"]["gunicorn.error"] = {"level": "WARNING"}
+
+board = runtime.board()
+
+
+def pre_fork(_server: object, worker: Worker) -> None:
+    """Give the worker its place on the notice board."""
+    worker.board, worker.slot = board, board.take_slot()
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Load what could not be shared, and show readiness."""
+    runtime.load_or_end(worker.begin)
+
+
+def worker_exit(_server: object, worker: Worker) -> None:
+    """Note, in the worker, that it ends in order."""
+    board.leave(worker.slot)
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    """Count, in the master, a worker that ended without being asked to."""
+    slot = board.free_slot(worker.slot)
+    stopping = not server.LISTENERS
+    if not (slot.left or stopping):
+        board.count_death(was_ready=slot.ready)
