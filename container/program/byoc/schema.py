@@ -165,7 +165,7 @@ class Schema:
         chosen = list(zip(self.columns, order, strict=True))
         numbers: list[float] = []
         count = 0
-        for count, cells in enumerate(rows, 1):  # noqa: B007 - the last count is the matrix's height
+        for count, cells in enumerate(rows, 1):
             row = first + count - 1
             if len(cells) != width:
                 raise RowError(f"has {len(cells)} values, not the {width} expected", row)
@@ -226,7 +226,7 @@ class Schema:
             raise ModelError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _cell(value: bool | float) -> str:  # noqa: FBT001
+def _cell(value: bool | float) -> str:
     """Return a JSON scalar as a CSV cell would spell it: 3.0 is the category ``3``."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

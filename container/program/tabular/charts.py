@@ -204,7 +204,7 @@ def _bars(rows: Sequence[tuple[str, float, float, str, str]], label: str) -> str
     for index, (name, value, deviation, caption, tip) in enumerate(rows):
         y, end = step * index + 4, zero + value * scale
         parts.append(f"<g><title>{text(name)}: {text(tip)}</title>")
-        parts.append(f'<text x="{left - 10}" y="{y + 13}" class="end">{text(name, 17)}</text>')
+        parts.append(f'<text x="{left - 10}" y="{y + 13}" class="end">{text(name, 16)}</text>')
         parts.append(f'<rect x="{min(zero, end):.1f}" y="{y}" width="{abs(end - zero):.1f}" height="18" rx="2"')
         parts.append(f' class="{"right" if value >= 0 else "wrong"}"/>')
         if deviation:

@@ -107,13 +107,14 @@ def encode_labels(labels: pd.Series, problem_type: ProblemType) -> NDArray[Any]:
         if not numeric:
             raise DataError(f"column '{labels.name}', the target, is not all numbers; regression needs numbers")
         _refuse_infinite(labels)
-        return labels.to_numpy(dtype=np.float64)
+        return np.asarray(labels, dtype=np.float64)
     if not numeric:
-        is_bool = pd.api.types.is_bool_dtype(labels)
-        return labels.to_numpy(dtype=bool) if is_bool else labels.astype(str).to_numpy(dtype=np.str_)
+        if pd.api.types.is_bool_dtype(labels):
+            return np.asarray(labels, dtype=np.bool_)
+        return np.asarray(labels.astype(str), dtype=np.str_)
     if not bool((labels % 1 == 0).all()):
         raise DataError(f"column '{labels.name}', the target, has fractions, which are no classes; use regression")
-    return labels.to_numpy(dtype=np.int64)
+    return np.asarray(labels, dtype=np.int64)
 
 
 def _learn_column(values: pd.Series, name: str) -> Column:
@@ -143,7 +144,9 @@ def _kind(values: pd.Series) -> Kind:
 def _encode_column(values: pd.Series, column: Column) -> NDArray[np.float64]:
     if column.kind == "number":
         if not pd.api.types.is_numeric_dtype(values):
-            raise DataError(f"column '{column.name}' holds numbers in the training data and text in the validation data")
+            raise DataError(
+                f"column '{column.name}' holds numbers in the training data and text in the validation data"
+            )
         _refuse_infinite(values)
         return cast("NDArray[np.float64]", values.to_numpy(dtype=np.float64, na_value=np.nan))
     texts = values.astype(str) if not pd.api.types.is_string_dtype(values) else values

@@ -34,9 +34,7 @@ ITERATIVE = {
 FIRST_MILESTONE = 10
 
 
-def fit(
-    model: Any, features: NDArray[Any], labels: NDArray[Any], job: Job, report: Callable[[Any], None]
-) -> Any:
+def fit(model: Any, features: NDArray[Any], labels: NDArray[Any], job: Job, report: Callable[[Any], None]) -> Any:
     """Fit the model and return it; where the job is stopped, return it as of its last milestone.
 
     An iterative estimator pauses after 10, 20, 40, … iterations: `report` is called with the model so far, and a

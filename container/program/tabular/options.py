@@ -7,7 +7,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
 
 from byoc.errors import ConfigurationError, UserError
 
@@ -159,8 +159,10 @@ def find_class(name: str) -> type:
                 if argument.default is argument.empty and argument.kind is not argument.VAR_KEYWORD
             ]
             if needed:
-                raise HyperparameterError(f"estimator={name!r} is built from other estimators ({', '.join(needed)}); "
-                                          "name one that stands alone")
+                raise HyperparameterError(
+                    f"estimator={name!r} is built from other estimators ({', '.join(needed)}); "
+                    "name one that stands alone"
+                )
             return found
     raise HyperparameterError(
         f"estimator={name!r} is not a scikit-learn classifier or regressor; for instance "
@@ -169,8 +171,6 @@ def find_class(name: str) -> type:
 
 
 def _is_estimator(found: type) -> bool:
-    from sklearn.base import ClassifierMixin, RegressorMixin
-
     return issubclass(found, ClassifierMixin | RegressorMixin) and not inspect.isabstract(found)
 
 
@@ -185,7 +185,7 @@ def _set(estimator: Any, name: str, value: Any) -> str:
     for reading in _readings(value):
         estimator.set_params(**{name: reading})
         try:
-            estimator._validate_params()
+            estimator._validate_params()  # noqa: SLF001 - what fit() would say, before the data is read
         except ValueError as error:  # InvalidParameterError; it names the parameter, the value and the allowed ones
             message = message or " ".join(str(error).split())
         else:

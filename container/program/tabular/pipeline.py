@@ -21,8 +21,8 @@ MOST_ONE_HOT = 50
 def build(estimator: Any, schema: Schema, *, scale: bool) -> Any:
     """Return the estimator with what it needs before it; the estimator itself where it needs nothing.
 
-    Histogram gradient boosting takes categories and missing values as they are, and no scale matters to it. For all others text becomes one-hot
-    columns, and missing numbers the median where the estimator cannot have them.
+    Histogram gradient boosting takes categories and missing values as they are, and no scale matters to it. For all
+    others text becomes one-hot columns, and missing numbers the median where the estimator cannot have them.
     """
     texts = [position for position, column in enumerate(schema.columns) if column.kind == "text"]
     numbers = [position for position, column in enumerate(schema.columns) if column.kind != "text"]
@@ -47,4 +47,3 @@ def build(estimator: Any, schema: Schema, *, scale: bool) -> Any:
 def final(model: Any) -> Any:
     """Return the estimator at the end of what `build` made."""
     return model[-1] if isinstance(model, Pipeline) else model
-

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from byoc.schema import Schema
     from byoc.training import Job
-    from tabular.options import Options, ProblemType
+    from tabular.options import Options
 
 log = logging.getLogger(__name__)
 
@@ -151,8 +151,8 @@ def _split(schema: Schema, rows: Rows, options: Options) -> Dataset:
     """Hold out a share of the rows, each class by its share where every class has rows enough."""
     _, counts = np.unique(rows.labels, return_counts=True)
     held = max(1, round(len(rows) * options.validation_fraction))
-    stratified = schema.problem_type == "classification" and counts.min() > 1 and len(counts) <= min(
-        held, len(rows) - held
+    stratified = (
+        schema.problem_type == "classification" and counts.min() > 1 and len(counts) <= min(held, len(rows) - held)
     )
     kept_features, held_features, kept_labels, held_labels = train_test_split(
         rows.features,

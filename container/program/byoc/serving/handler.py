@@ -84,7 +84,7 @@ class Handler:
             )
         return cls(
             **{name: function for name, function in found.items() if function is not None},
-            takes=_takes(found["predict_fn"]),
+            takes=_takes(module.predict_fn),
             fork_safe=getattr(module, "FORK_SAFE", False),
             batchable=getattr(module, "BATCHABLE", True),
         )

@@ -41,7 +41,7 @@ def answer_in_background(socket: Path, reason: Callable[[], str]) -> None:
     class Ping(BaseHTTPRequestHandler):
         timeout = PATIENCE
 
-        def do_GET(self) -> None:  # noqa: N802 - http.server's names
+        def do_GET(self) -> None:
             why = reason()
             body = json.dumps({"error": {"code": "not_ready", "message": why}}).encode() + b"\n" if why else b""
             self.send_response_only(503 if why else 200)
@@ -57,7 +57,7 @@ def answer_in_background(socket: Path, reason: Callable[[], str]) -> None:
         request_queue_size = 512
 
         def handle_error(self, request: object, client_address: object) -> None:
-            """A client that went away is nobody's error."""
+            """Pass over a client that went away: nobody's error."""
 
     server = Server(str(socket), Ping)
     socket.chmod(0o666)

@@ -7,6 +7,7 @@ nginx or gunicorn's master ends, and when workers crash again and again; only th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import logging.config
 import os
@@ -89,7 +90,7 @@ class Supervisor:
             self._spawn("nginx", nginx.command(nginx.configure(settings, self.folder)))
         self._spawn("gunicorn", [sys.executable, "-m", "gunicorn", "-c", str(PROGRAM / "gunicorn.conf.py"), "wsgi:app"])
 
-    def _spawn(self, name: str, command: Sequence[str]) -> None:
+    def _spawn(self, name: str, command: list[str]) -> None:
         """Start a child in a process group of its own: a Ctrl-C on the terminal is for us to order."""
         pid = os.posix_spawnp(
             command[0],
@@ -122,7 +123,7 @@ class Supervisor:
 
     def _reap(self) -> list[tuple[str, int]]:
         """Return the children that ended, with their wait status; orphans that we inherit as PID 1 are reaped too."""
-        ended = []
+        ended: list[tuple[str, int]] = []
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -211,7 +212,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             log.warning("nginx is not installed: gunicorn serves alone, without nginx's protection from slow clients")
             settings = replace(settings, use_nginx=False)
         if options.show_config:
-            sys.stdout.write(nginx.fill_in(nginx.TEMPLATE.read_text(encoding="utf-8"), settings, Path("/tmp/byoc")))
+            template = nginx.TEMPLATE.read_text(encoding="utf-8")
+            sys.stdout.write(nginx.fill_in(template, settings, Path("/tmp/byoc")))  # noqa: S108 - only to be read
             return 0
         return _check(settings) if options.check else Supervisor(settings).run()
     except ConfigurationError as error:
@@ -226,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(settings: Settings) -> int:
     """Check what can be checked without a model: the program, gunicorn's settings, nginx's configuration."""
-    from byoc.serving.handler import Handler, load_module
+    from byoc.serving.handler import Handler, load_module  # noqa: PLC0415 - only --check pays for the import
 
     handler = Handler.from_module(load_module())
     with tempfile.TemporaryDirectory(prefix="byoc-") as folder:
@@ -284,10 +286,8 @@ def _check_port(port: int) -> None:
 
 def _kill_group(pid: int) -> None:
     """Kill what a child has left of its process group: nothing outlives it."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _describe(status: int) -> str:
@@ -296,4 +296,3 @@ def _describe(status: int) -> str:
         return f"ended with exit code {code}"
     hint = " (out of memory?)" if -code == signal.SIGKILL else ""
     return f"was killed by {signal.Signals(-code).name}{hint}"
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import socket
@@ -30,6 +30,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     """A worker that tells the notice board how it does, and ends itself when a prediction never returns."""
 
     board: Board
+    sockets: list[Any]
     slot: int
     service: Service
 

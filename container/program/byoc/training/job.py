@@ -17,7 +17,7 @@ from byoc import logs, machine
 from byoc.env import Paths, TrainingEnvironment
 from byoc.errors import DataError, UserError
 from byoc.training import artifact, channels, failure, hyperparameters, metrics
-from byoc.training.stop import Stopped, StopNotice
+from byoc.training.stop import StopNotice, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,7 +124,9 @@ def _train(
     """Run the algorithm and put its model in place; return the names in the model folder."""
     job = Job(environment, staging, notice)
     shown = {name: "<hidden>" if failure.is_secret(name) else value for name, value in job.hyperparameters.items()}
-    log.info("training on %s with %d CPUs, hyperparameters %s", environment.current_host, job.cpus, shown or "all default")
+    log.info(
+        "training on %s with %d CPUs, hyperparameters %s", environment.current_host, job.cpus, shown or "all default"
+    )
     fit(job)
     notice.finish()
     if not environment.is_leader:

@@ -26,7 +26,7 @@ def rows(predictions: Any, outputs: Sequence[str]) -> list[Any]:
     """
     if not isinstance(predictions, Predictions):
         return _plain(predictions)
-    labels = predictions.labels.tolist()
+    labels: list[Any] = predictions.labels.tolist()
     if tuple(outputs) == ("predicted_label",):
         return labels
     told: dict[str, list[Any]] = {}
@@ -48,11 +48,9 @@ def _output(name: str, labels: list[Any], predictions: Predictions) -> list[Any]
         return labels
     if name == "labels" and predictions.classes:
         return [list(predictions.classes)] * len(labels)
-    if predictions.probabilities is not None:
-        if name == "probabilities":
-            return predictions.probabilities.tolist()
-        if name in ("probability", "score"):
-            return predictions.probabilities.max(axis=1).tolist()
+    if predictions.probabilities is not None and name in ("probabilities", "probability", "score"):
+        told = predictions.probabilities if name == "probabilities" else predictions.probabilities.max(axis=1)
+        return list(told.tolist())
     return labels if name == "score" and not predictions.classes else None
 
 

@@ -56,7 +56,10 @@ class Records:
             return np.array([[_number(cell) for cell in row] for row in self.cells], dtype=np.float64)
         except (TypeError, ValueError):
             row, column = next(
-                (r, c) for r, cells in enumerate(self.cells, 1) for c, cell in enumerate(cells, 1) if not _is_number(cell)
+                (r, c)
+                for r, cells in enumerate(self.cells, 1)
+                for c, cell in enumerate(cells, 1)
+                if not _is_number(cell)
             )
             name = column if self.names is None else self.names[column - 1]
             raise RowError("is not a number", row, name) from None

@@ -1,0 +1,137 @@
+"""Runs `train` and `serve` as a user without Docker does: real processes, real nginx and gunicorn, free ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = ROOT / "container" / "program"
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 30.0, what: str = "it") -> Any:
+    """Poll until the condition holds; return its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.02)
+
+
+def write_job(base: Path, hyperparameters: Mapping[str, Any] | None = None, **config: Any) -> Path:
+    """Lay out the config folder of an /opt/ml; ``config`` are further files, by their names without .json."""
+    folder = base / "input" / "config"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in {"hyperparameters": hyperparameters or {}, **config}.items():
+        (folder / f"{name}.json").write_text(json.dumps(value))
+    (base / "model").mkdir(exist_ok=True)
+    (base / "output").mkdir(exist_ok=True)
+    return base
+
+
+def environ(base: Path, **variables: str) -> dict[str, str]:
+    """Return the environment of a process whose /opt/ml is ``base``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SAGEMAKER_", "MODEL_SERVER_"))}
+    return {**kept, "SAGEMAKER_BASE_DIR": str(base), **variables}
+
+
+def train(base: Path, program: Path = PROGRAM, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `train` to its end."""
+    command = [sys.executable, str(program / "train")]
+    return subprocess.run(
+        command, env=environ(base, **variables), capture_output=True, text=True, check=False, timeout=250
+    )
+
+
+class Server:
+    """A running `serve`.
+
+    Attributes:
+        process: PID 1's stand-in, the supervisor.
+        url: where it listens.
+        log: the file its output goes to.
+
+    """
+
+    def __init__(self, base: Path, program: Path = PROGRAM, **variables: str) -> None:
+        self.port = int(variables.setdefault("SAGEMAKER_BIND_TO_PORT", str(free_port())))
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = base / f"serve-{self.port}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(program / "serve")], env=environ(base, **variables), stdout=log, stderr=log
+            )
+
+    def wait_ready(self, seconds: float = 60.0) -> None:
+        """Wait for /ping to answer 200; fail with the log if the server ends first."""
+
+        def is_ready() -> bool:
+            assert self.process.poll() is None, f"serve ended with {self.process.returncode}:\n{self.log.read_text()}"
+            try:
+                return requests.get(f"{self.url}/ping", timeout=2).status_code == 200
+            except requests.RequestException:
+                return False
+
+        wait_until(is_ready, seconds, "a good /ping")
+
+    def post(self, body: bytes | str, content_type: str = "text/csv", **headers: str) -> requests.Response:
+        """POST /invocations."""
+        return requests.post(
+            f"{self.url}/invocations", data=body, headers={"Content-Type": content_type, **headers}, timeout=100
+        )
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the log's JSON lines."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def children(self) -> dict[str, list[int]]:
+        """Return the pids below the supervisor, by what they are: nginx, gunicorn (the master), worker."""
+        listing = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        rows = [(int(pid), int(ppid), args) for pid, ppid, args in (line.split(None, 2) for line in listing.splitlines())]
+        direct = {pid: args for pid, ppid, args in rows if ppid == self.process.pid}
+        masters = [pid for pid, args in direct.items() if "gunicorn" in args]
+        return {
+            "nginx": [pid for pid, args in direct.items() if "nginx" in args],
+            "gunicorn": masters,
+            "worker": [pid for pid, ppid, _ in rows if ppid in masters],
+        }
+
+    def stop(self, signum: int = signal.SIGTERM, seconds: float = 40.0) -> int:
+        """Signal the supervisor, wait for its end and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def serving(base: Path, program: Path = PROGRAM, **variables: str) -> Iterator[Server]:
+    """Run a server that is ready for the length of a with-block."""
+    server = Server(base, program, **variables)
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
