@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.config
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
@@ -43,6 +44,12 @@ class PlainFormatter(logging.Formatter):
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
         text = f"{clock} {mark}{record.getMessage()}{fields}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def setup(level: int) -> None:
+    """Log to stderr from now on, Python's warnings too."""
+    logging.config.dictConfig(configuration(level))
+    logging.captureWarnings(True)
 
 
 def configuration(level: int, stream: TextIO = sys.stderr) -> dict[str, Any]:

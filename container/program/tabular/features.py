@@ -150,10 +150,10 @@ def _encode_column(values: pd.Series, column: Column) -> NDArray[np.float64]:
         _refuse_infinite(values)
         return cast("NDArray[np.float64]", values.to_numpy(dtype=np.float64, na_value=np.nan))
     texts = values.astype(str) if not pd.api.types.is_string_dtype(values) else values
-    codes = texts.map(column.codes).to_numpy(dtype=np.float64, na_value=np.nan)
+    codes: NDArray[np.float64] = np.array(texts.map(column.codes), dtype=np.float64)
     unseen = np.isnan(codes) & values.notna().to_numpy()
     codes[unseen] = UNSEEN
-    return cast("NDArray[np.float64]", codes)
+    return codes
 
 
 def _refuse_infinite(values: pd.Series) -> None:

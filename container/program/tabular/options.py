@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regr
 from byoc.errors import ConfigurationError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 ProblemType = Literal["classification", "regression"]
 PROBLEM_TYPES: tuple[ProblemType, ...] = ("classification", "regression")
@@ -37,6 +38,8 @@ MODULES = (
     "cross_decomposition",
     "dummy",
 )
+# Where n_jobs is worth something: elsewhere scikit-learn ignores it, or warns of it.
+PARALLEL = ("sklearn.ensemble", "sklearn.neighbors")
 
 
 class HyperparameterError(UserError):
@@ -80,9 +83,10 @@ class Options:
         problems = [text for text in options._problems() if text]
         if problems:
             raise ConfigurationError(problems)
-        # A wrong parameter should not wait for the data to be read: try those of every kind the problem may turn out.
-        for problem_type in (options.kind,) if options.kind else ():
-            options.make_estimator(problem_type)
+        # A wrong parameter should not wait for the data to be read. It is wrong if no kind of problem would take it.
+        refusals = [error for kind in options.kinds if (error := options._refusal(kind))]
+        if len(refusals) == len(options.kinds):
+            raise refusals[0]
         return options
 
     def _problems(self) -> list[str]:
@@ -104,13 +108,20 @@ class Options:
         ]
 
     @property
-    def kind(self) -> ProblemType | None:
-        """The problem type as far as the hyperparameters tell it: by name, or by the kind of the estimator."""
+    def kinds(self) -> tuple[ProblemType, ...]:
+        """The problem types that are possible, as far as the hyperparameters tell: by name, or by the estimator."""
         if self.problem_type:
-            return self.problem_type
+            return (self.problem_type,)
         if not self.estimator:
-            return None
-        return "classification" if is_classifier(find_class(self.estimator)()) else "regression"
+            return PROBLEM_TYPES
+        return ("classification",) if is_classifier(find_class(self.estimator)()) else ("regression",)
+
+    def _refusal(self, problem_type: ProblemType) -> UserError | None:
+        try:
+            self.make_estimator(problem_type)
+        except UserError as error:
+            return error
+        return None
 
     def make_estimator(self, problem_type: ProblemType, cpus: int = 1) -> Any:
         """Return the estimator, unfitted, with every parameter set and checked by scikit-learn's own rules.
@@ -126,7 +137,7 @@ class Options:
             raise HyperparameterError(f"estimator={name!r} does not do {problem_type}; choose one that does")
         known = estimator.get_params(deep=False)
         problems = [
-            f"{parameter}={value!r} is not a hyperparameter of {name}; it knows {', '.join(sorted(known))}, and the "
+            f"{parameter}={value!r} is not a hyperparameter of {name}{_nearest(parameter, known)}; it knows {', '.join(sorted(known))}, and the "
             "algorithm itself estimator, problem_type, scale, seed, target, validation_fraction"
             for parameter, value in self.parameters.items()
             if parameter not in known
@@ -135,7 +146,7 @@ class Options:
             raise ConfigurationError(problems)
         if "random_state" in known:
             estimator.set_params(random_state=self.seed)
-        if "n_jobs" in known:
+        if "n_jobs" in known and type(estimator).__module__.startswith(PARALLEL):
             estimator.set_params(n_jobs=cpus)
         problems = [text for text in (_set(estimator, *item) for item in self.parameters.items()) if text]
         if problems:
@@ -172,6 +183,11 @@ def find_class(name: str) -> type:
 
 def _is_estimator(found: type) -> bool:
     return issubclass(found, ClassifierMixin | RegressorMixin) and not inspect.isabstract(found)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {matches[0]}?)" if matches else ""
 
 
 def _set(estimator: Any, name: str, value: Any) -> str:

@@ -64,7 +64,7 @@ def read(job: Job, options: Options) -> Dataset:
     frame = data.read(channel)
     target = features.target_name(frame, options.target)
     frame = features.drop_unlabelled(frame, target)
-    problem_type = options.kind or features.find_problem_type(frame[target])
+    problem_type = options.kinds[0] if len(options.kinds) == 1 else features.find_problem_type(frame[target])
     schema = features.learn(frame, target, problem_type)
     schema = replace(schema, created={"data_sha256": data.digest(channel)})
     everything = _encode(frame, schema)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-import logging.config
 import os
 import queue
 import shutil
@@ -204,7 +203,7 @@ class Supervisor:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command `serve`; return its exit code."""
     options = _parse(argv)
-    logging.config.dictConfig(logs.configuration(logging.INFO))
+    logs.setup(logging.INFO)
     try:
         settings = Settings.from_environ(os.environ)
         logging.getLogger().setLevel(settings.log_level)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import logging.config
 import os
 import sys
 import time
@@ -99,7 +98,7 @@ def run(
     started = time.monotonic()
     notice = StopNotice()
     notice.install()
-    logging.config.dictConfig(logs.configuration(logging.INFO))
+    logs.setup(logging.INFO)
     paths = Paths.from_environ(os.environ)
     try:
         environment = TrainingEnvironment.read(os.environ)
