@@ -136,9 +136,10 @@ class Options:
         if not right(estimator):
             raise HyperparameterError(f"estimator={name!r} does not do {problem_type}; choose one that does")
         known = estimator.get_params(deep=False)
+        own = sorted(name for name in self.__dataclass_fields__ if name != "parameters")
         problems = [
-            f"{parameter}={value!r} is not a hyperparameter of {name}{_nearest(parameter, known)}; it knows {', '.join(sorted(known))}, and the "
-            "algorithm itself estimator, problem_type, scale, seed, target, validation_fraction"
+            f"{parameter}={value!r} is not a hyperparameter of {name}{_nearest(parameter, known)}; it knows "
+            f"{', '.join(sorted(known))}, and the algorithm itself {', '.join(own)}"
             for parameter, value in self.parameters.items()
             if parameter not in known
         ]
