@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import itertools
 import logging
+import warnings
+import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, cast
 
@@ -27,6 +29,8 @@ SUFFIXES = (".csv", ".csv.gz")
 # Rows looked at to tell a header row from data.
 SAMPLE = 200
 DELIMITERS = (",", ";", "\t")
+# What a file that is damaged, or not CSV, makes its readers raise.
+UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error)
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,15 @@ def read(channel: Channel) -> pd.DataFrame:
 
     """
     files = channel.files(*SUFFIXES)
-    first = _layout(files[0], channel.parameters.get("header"))
-    frames = [_read_file(file, _same_layout(file, files[0], first)) for file in files]
+    header = channel.parameters.get("header")
+    first = _layout(files[0], header)
+    layouts = [first, *(_same_layout(file, files[0], first, header) for file in files[1:])]
+    frames = [_read_file(file, layout) for file, layout in zip(files, layouts, strict=True)]
     mixed = [name for name in first.names if len({_is_text(frame[name]) for frame in frames}) > 1]
     if mixed:
         # Text in one file, numbers in another: it is text in all, spelt as in the files.
-        frames = [_read_file(file, _same_layout(file, files[0], first), mixed) for file in files]
-    frame = pd.concat(frames, ignore_index=True, copy=False) if len(frames) > 1 else frames[0]
+        frames = [_read_file(file, layout, mixed) for file, layout in zip(files, layouts, strict=True)]
+    frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     log.info("channel '%s': %d rows, %d columns from %d files", channel.name, *frame.shape, len(files))
     return frame
 
@@ -76,26 +82,36 @@ def _open(file: Path) -> IO[str]:
     return file.open(encoding="utf-8-sig", newline="")
 
 
-def _layout(file: Path, header: str | None) -> Layout:
-    """Look at the first rows of a file; ``header`` is the content type's parameter, ``present`` or ``absent``."""
+def _first_rows(file: Path) -> tuple[str, list[list[str]]]:
+    """Return a file's delimiter and its first rows; the first of them may be a header."""
     try:
         with _open(file) as lines:
-            line = lines.readline()
+            line = next((line for line in lines if line.strip()), "")
             delimiter = max(DELIMITERS, key=line.count)
             records = csv.reader(itertools.chain([line], lines), delimiter=delimiter)
             rows = [row for row in itertools.islice(records, SAMPLE) if row]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except UNREADABLE as error:
         raise DataError(f"{file} cannot be read as CSV in UTF-8: {error}") from error
     if not rows:
         raise DataError(f"{file} holds only blank lines")
+    return delimiter, rows
+
+
+def _layout(file: Path, header: str | None) -> Layout:
+    """Find a file's layout; ``header`` is the content type's parameter, ``present`` or ``absent``."""
+    delimiter, rows = _first_rows(file)
     has_header = header == "present" if header in ("present", "absent") else _is_header(rows)
     if not has_header:
         return Layout(delimiter, tuple(f"column_{number}" for number in range(len(rows[0]))), has_header=False)
-    names = tuple(cell.strip() or f"column_{number}" for number, cell in enumerate(rows[0]))
+    names = _names(rows[0])
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise DataError(f"{file}: the header row names {', '.join(map(repr, doubled))} more than once")
     return Layout(delimiter, names, has_header=True)
+
+
+def _names(header: Sequence[str]) -> tuple[str, ...]:
+    return tuple(cell.strip() or f"column_{number}" for number, cell in enumerate(header))
 
 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
@@ -115,45 +131,61 @@ def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     return all(name not in column for name, column in zip(head, columns, strict=True))
 
 
-def _same_layout(file: Path, first_file: Path, first: Layout) -> Layout:
-    """Return the layout of another file of the channel, which may have its columns in another order."""
-    if file == first_file or not first.has_header:
+def _same_layout(file: Path, first_file: Path, first: Layout, header: str | None) -> Layout:
+    """Return the layout of another file of the channel.
+
+    Its columns may stand in another order; and where a table was cut into pieces, only the first has the header row.
+    """
+    if not first.has_header:
         return first
-    layout = _layout(file, "present")
-    if set(layout.names) == set(first.names):
-        return layout
-    strange = sorted(set(layout.names) ^ set(first.names))
-    raise DataError(f"{file} does not have the columns of {first_file}: they differ in {', '.join(strange[:10])}")
+    delimiter, rows = _first_rows(file)
+    names = _names(rows[0])
+    if sorted(names) == sorted(first.names):
+        return Layout(delimiter, names, has_header=True)
+    if header != "present" and len(names) == len(first.names) and not _is_header(rows):
+        return Layout(delimiter, first.names, has_header=False)
+    # Its own names may be data, which no message tells.
+    lacking = ", ".join([repr(name) for name in first.names if name not in names][:10]) or "no others"
+    raise DataError(
+        f"{file} does not have the columns of {first_file}: {len(names)}, not {len(first.names)}; it lacks {lacking}"
+    )
 
 
 def _read_file(file: Path, layout: Layout, as_text: Sequence[str] = ()) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(
-            file,
-            sep=layout.delimiter,
-            names=list(layout.names),
-            skiprows=1 if layout.has_header else 0,
-            index_col=False,
-            dtype=dict.fromkeys(as_text, "str"),
-            na_values=sorted(MISSING),
-            keep_default_na=False,
-            skipinitialspace=True,
-            encoding="utf-8-sig",
-            low_memory=False,
-            on_bad_lines="error",
-        )
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{file} has a header row and no data") from None
-    except (pd.errors.ParserError, UnicodeDecodeError, EOFError, OSError) as error:
-        reason = str(error).removeprefix("Error tokenizing data. ").strip()
-        raise DataError(f"{file} cannot be read as CSV in UTF-8: {reason}") from error
+        with warnings.catch_warnings():
+            # Given names, pandas drops what a row has more than those, and only warns.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                file,
+                sep=layout.delimiter,
+                names=list(layout.names),
+                header=0 if layout.has_header else None,
+                index_col=False,
+                dtype=dict.fromkeys(as_text, "str"),
+                na_values=sorted(MISSING),
+                keep_default_na=False,
+                skipinitialspace=True,
+                encoding="utf-8-sig",
+                low_memory=False,
+                on_bad_lines="error",
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        if "EOF inside string" not in reason:
+            _check_widths(file, layout)
+        raise DataError(f"{file} cannot be read as CSV: {reason}") from error
+    except UNREADABLE as error:
+        raise DataError(f"{file} cannot be read as CSV in UTF-8: {error}") from error
+    if frame.empty:
+        raise DataError(f"{file} has a header row and no data")
     if frame.iloc[:, -1].isna().any():
         _check_widths(file, layout)
     return frame
 
 
 def _check_widths(file: Path, layout: Layout) -> None:
-    """Refuse short rows, which pandas fills up with missing values; only a missing last cell can hide one."""
+    """Refuse rows too long, and those too short, which pandas fills up: only a missing last cell can hide one."""
     with _open(file) as lines:
         records = csv.reader(lines, delimiter=layout.delimiter)
         for row in records:
@@ -170,4 +202,4 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # Python's own way to group digits, and part of many a column's name

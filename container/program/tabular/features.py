@@ -51,7 +51,7 @@ def drop_unlabelled(frame: pd.DataFrame, target: str) -> pd.DataFrame:
         raise DataError(f"column '{target}', the target, is empty in every row")
     if not labelled.all():
         log.warning("%d rows have no label in column '%s' and are left out", int((~labelled).sum()), target)
-        return frame[labelled].reset_index(drop=True)
+        return frame[labelled]
     return frame
 
 
@@ -137,7 +137,7 @@ def _kind(values: pd.Series) -> Kind:
     if pd.api.types.is_numeric_dtype(values):
         return "number"
     # With missing values among them, pandas leaves booleans as objects or text.
-    present = {str(value) for value in values.dropna().unique()[:4]}
+    present = {str(value) for value in values.dropna().unique()[: len(BOOLEANS) + 1]}
     return "boolean" if present and present <= BOOLEANS.keys() else "text"
 
 

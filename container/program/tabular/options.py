@@ -41,6 +41,9 @@ MODULES = (
 # Where n_jobs is worth something: elsewhere scikit-learn ignores it, or warns of it.
 PARALLEL = ("sklearn.ensemble", "sklearn.neighbors")
 
+# NumPy's random numbers can start from so many seeds.
+SEEDS = 1 << 32
+
 
 class HyperparameterError(UserError):
     """A hyperparameter that the algorithm does not know or cannot use."""
@@ -79,6 +82,10 @@ class Options:
         """
         own = {name: value for name, value in hyperparameters.items() if name in cls.__dataclass_fields__}
         own.pop("parameters", None)
+        for name in own.keys() & {"seed", "target"}:
+            # Some clients write every number as a float.
+            if isinstance(own[name], float) and own[name].is_integer():
+                own[name] = int(own[name])
         options = cls(**own, parameters={name: value for name, value in hyperparameters.items() if name not in own})
         problems = [text for text in options._problems() if text]
         if problems:
@@ -103,8 +110,8 @@ class Options:
             else f"validation_fraction={self.validation_fraction!r} must be a number from 0 to below 1",
             "" if isinstance(self.scale, bool) else f"scale={self.scale!r} must be true or false",
             ""
-            if isinstance(self.seed, int) and not isinstance(self.seed, bool) and self.seed >= 0
-            else f"seed={self.seed!r} must be a whole number from 0",
+            if isinstance(self.seed, int) and not isinstance(self.seed, bool) and 0 <= self.seed < SEEDS
+            else f"seed={self.seed!r} must be a whole number from 0 to {SEEDS - 1}",
         ]
 
     @property

@@ -68,14 +68,18 @@ def render(
     *,
     rows: Sequence[int] | None = None,
 ) -> str:
-    """Return the page. The first of `facts` stands beside the title; `rows` (n,) are the held-out rows' numbers.
+    """Return the page. The first of `facts` stands beside the title; `rows` (n,) are the validation rows' numbers.
 
-    Without `rows`, held-out rows are counted from 1.
+    Without `rows`, validation rows are counted from 1.
     """
     numbers = np.arange(1, len(evaluation.truth) + 1) if rows is None else np.asarray(rows)
     if len(numbers) != len(evaluation.truth):
-        raise ValueError(f"{len(numbers)} row numbers for {len(evaluation.truth)} held-out rows")
-    counted = "counted from 1 among the held-out rows" if rows is None else "as counted in the training data"
+        raise ValueError(f"{len(numbers)} row numbers for {len(evaluation.truth)} validation rows")
+    counted = (
+        "counted from 1 among the validation rows"
+        if rows is None
+        else "counted from 1 in the order in which the files are read"
+    )
     if evaluation.problem_type == "classification":
         hero, cards = _classification(evaluation, numbers, counted)
     else:
@@ -108,8 +112,8 @@ def _classification(evaluation: Evaluation, numbers: NDArray[Any], counted: str)
             caption = f"Each class against the rest, at most the {charts.MOST_CURVES} most frequent. {caption}"
         cards.append(_figure("How well classes are told apart", curves, caption))
     cards += _importance_card(evaluation, "accuracy")
-    held_out = "Rows of each class among those held out."
-    cards.append(_figure("What there was to predict", charts.class_bars(truth, labels), held_out))
+    note = "Rows of each class among the validation rows."
+    cards.append(_figure("What there was to predict", charts.class_bars(truth, labels), note))
     cards.append(_class_table(labels, truth, predicted))
     if probabilities is not None:
         cards += _confident_mistakes(
@@ -130,7 +134,7 @@ def _classification_hero(labels: Sequence[Any], truth: NDArray[np.intp], predict
         f'<section class="hero"><strong>{percent(accuracy)}<small>accuracy</small></strong>'
         f'<div class="gauge" role="img" aria-label="{percent(accuracy)}, against {percent(baseline)}">'
         f'<i style="width:{100 * accuracy:.1f}%"></i><b style="left:{100 * baseline:.1f}%"></b></div>'
-        f'<p class="lead">{percent(accuracy)} of the held-out rows are labelled correctly; always answering the '
+        f'<p class="lead">{percent(accuracy)} of the validation rows are labelled correctly; always answering the '
         f"commonest class, {common}, would reach {percent(baseline)}.{verdict}</p>"
         f'<p class="quiet">Measured on {count:,} {"row" if count == 1 else "rows"}, so on more of the same data expect '
         f"between {percent(low)} and {percent(high)} (95\u00a0% confidence).</p></section>"
@@ -151,7 +155,9 @@ def _regression(evaluation: Evaluation, numbers: NDArray[Any], counted: str) -> 
         ),
         *_importance_card(evaluation, "R²"),
         _figure(
-            "What there was to predict", charts.histogram(truth, "true"), "The target's values among the held-out rows."
+            "What there was to predict",
+            charts.histogram(truth, "true"),
+            "The target's values among the validation rows.",
         ),
     ]
     worst = [index for index in np.argsort(-np.abs(errors), kind="stable") if errors[index] != 0][:MOST_MISTAKES]
@@ -176,7 +182,7 @@ def _regression_hero(evaluation: Evaluation) -> str:
     else:
         figure, gauge = f"{fixed(r2)}<small>R²</small>", ""
         explained = f"explain {percent(r2)} of the target's variance" if r2 > 0 else "explain nothing of the target"
-        lead = f"On the held-out rows the predictions {explained} and miss {miss}"
+        lead = f"On the validation rows the predictions {explained} and miss {miss}"
         if r2 <= 0:
             lead += " <b>The model is no better than that.</b>"
         else:

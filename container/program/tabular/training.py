@@ -34,10 +34,11 @@ MILESTONE_ROWS = 10_000
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows ready for an estimator: (n, features) float64 and their n labels."""
+    """Rows ready for an estimator: (n, features) float64, their n labels, and where in the data they stand, from 1."""
 
     features: NDArray[np.float64]
     labels: NDArray[Any]
+    numbers: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -83,14 +84,14 @@ def fit(job: Job, options: Options, dataset: Dataset) -> TabularModel:
     problem_type = dataset.schema.problem_type
     estimator = options.make_estimator(problem_type, job.cpus)
     log.info("fitting %s on %d rows, %d features", type(estimator).__name__, *dataset.training.features.shape)
-    rows = Rows(dataset.validation.features[:MILESTONE_ROWS], dataset.validation.labels[:MILESTONE_ROWS])
 
     def score(so_far: Any) -> None:
-        predicted = so_far.predict(rows.features)
+        truth = dataset.validation.labels[:MILESTONE_ROWS]
+        predicted = so_far.predict(dataset.validation.features[:MILESTONE_ROWS])
         if problem_type == "classification":
-            job.metric("validation:accuracy", accuracy_score(rows.labels, predicted))
+            job.metric("validation:accuracy", accuracy_score(truth, predicted))
         else:
-            job.metric("validation:rmse", root_mean_squared_error(rows.labels, predicted))
+            job.metric("validation:rmse", root_mean_squared_error(truth, predicted))
 
     built = pipeline.build(estimator, dataset.schema, scale=options.scale)
     try:
@@ -134,7 +135,9 @@ def save(job: Job, options: Options, trained: TabularModel, dataset: Dataset, ev
         "metrics": evaluation.metrics,
     }
     (job.model_dir / "metrics.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    page = report.render(evaluation, _facts(trained, dataset), options.parameters)
+    page = report.render(
+        evaluation, _facts(trained, dataset), options.parameters, rows=dataset.validation.numbers.tolist()
+    )
     unfinished = job.output_dir / ".report.html"
     unfinished.write_text(page, encoding="utf-8")
     unfinished.rename(job.output_dir / "report.html")
@@ -144,7 +147,8 @@ def save(job: Job, options: Options, trained: TabularModel, dataset: Dataset, ev
 def _encode(frame: Any, schema: Schema) -> Rows:
     if schema.target not in frame:
         raise DataError(f"the validation data has no column '{schema.target}', the target")
-    return Rows(features.encode(frame, schema), features.encode_labels(frame[schema.target], schema.problem_type))
+    labels = features.encode_labels(frame[schema.target], schema.problem_type)
+    return Rows(features.encode(frame, schema), labels, np.asarray(frame.index, dtype=np.int64) + 1)
 
 
 def _split(schema: Schema, rows: Rows, options: Options) -> Dataset:
@@ -154,14 +158,15 @@ def _split(schema: Schema, rows: Rows, options: Options) -> Dataset:
     stratified = (
         schema.problem_type == "classification" and counts.min() > 1 and len(counts) <= min(held, len(rows) - held)
     )
-    kept_features, held_features, kept_labels, held_labels = train_test_split(
+    parts = train_test_split(
         rows.features,
         rows.labels,
+        rows.numbers,
         test_size=held,
         random_state=options.seed,
         stratify=rows.labels if stratified else None,
     )
-    return Dataset(schema, Rows(kept_features, kept_labels), Rows(held_features, held_labels), held_out=True)
+    return Dataset(schema, Rows(*parts[::2]), Rows(*parts[1::2]), held_out=True)
 
 
 def _facts(trained: TabularModel, dataset: Dataset) -> dict[str, str]:
@@ -172,7 +177,8 @@ def _facts(trained: TabularModel, dataset: Dataset) -> dict[str, str]:
         "Target": trained.schema.target,
         "Features": str(len(trained.schema.columns)),
         "Training rows": f"{len(dataset.training):,}",
-        "Held-out rows" if dataset.held_out else "Rows judged (the training rows)": f"{len(dataset.validation):,}",
+        "Validation rows": f"{len(dataset.validation):,}"
+        + ("" if dataset.held_out else ": the training rows, for none were held out"),
         "Data (SHA-256)": created["data_sha256"],
         "Code (git commit)": created["git_commit"],
         "Versions": ", ".join(f"{name} {version}" for name, version in created["versions"].items()),

@@ -17,6 +17,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifi
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
+
 from tabular import charts
 from tabular.evaluate import Evaluation, Importance, evaluate
 from tabular.report import render
@@ -137,10 +138,8 @@ def test_the_headline_of_a_classifier():
     names, counts = np.unique(evaluation.truth, return_counts=True)
     _, words = read(render(evaluation, FACTS, {}))
     words = words.replace("\u00a0", " ")
-    said = (
-        f"{100 * right / rows:.1f} % of the held-out rows are labelled correctly; always answering the commonest class"
-    )
-    assert f"{said}, {names[counts.argmax()]}, would reach {100 * counts.max() / rows:.1f} %." in words
+    assert f"{100 * right / rows:.1f} % of the validation rows are labelled correctly; always answering the " in words
+    assert f"commonest class, {names[counts.argmax()]}, would reach {100 * counts.max() / rows:.1f} %." in words
     interval = binomtest(right, rows).proportion_ci(method="wilson")
     assert f"between {100 * interval.low:.1f} % and {100 * interval.high:.1f} % (95 % confidence)" in words
     assert "no better" not in words
@@ -187,7 +186,7 @@ def test_the_worst_rows_are_named_by_number_only(name):
     ]
     html = render(evaluation, FACTS, {}, rows=numbers.tolist())
     assert re.findall(r"7,000,\d{3}", html) == worst != []
-    assert "as counted in the training data" in html
+    assert "counted from 1 in the order in which the files are read" in html
     with pytest.raises(ValueError, match="1 row numbers"):
         render(evaluation, FACTS, {}, rows=[1])
 
@@ -196,14 +195,14 @@ def test_the_worst_rows_are_named_by_number_only(name):
     ("truth", "predicted", "said"),
     [
         (["a", "a", "b"], ["a", "a", "a"], "no better than that"),
-        (["a", "b", "b"], ["a", "b", "b"], "100 % of the held-out rows"),
+        (["a", "b", "b"], ["a", "b", "b"], "100 % of the validation rows"),
         (["new"], ["a"], "Measured on 1 row,"),
         ([1.0, 2.0, 3.0], [3.0, 2.0, 1.0], "explain nothing of the target"),
         ([1.0, 1.0], [1.0, 1.0], "The predictions miss by 0 on average"),
         ([5.0], [4.0], "The predictions miss by 1 on average"),
         ([1.0, 2.0], [math.inf, math.nan], "the fit has diverged"),
         ([1e300, -1e300], [1e300, 0.0], "R²"),
-        ([True, False], [True, True], "50 % of the held-out rows"),
+        ([True, False], [True, True], "50 % of the validation rows"),
     ],
 )
 def test_edges(truth, predicted, said):

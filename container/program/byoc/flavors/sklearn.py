@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "model.skops"
+# What histogram gradient boosting over categories holds. A partial runs nothing but the function inside it, which is
+# named, and has to be trusted, by itself.
+HARMLESS = frozenset({"functools.partial", "sklearn.utils.validation.check_array"})
 
 
 def save(model: Any, folder: Path) -> None:
@@ -35,8 +38,8 @@ def save(model: Any, folder: Path) -> None:
 def load(folder: Path) -> Any:
     """Return the model in the folder's ``model.skops``.
 
-    skops itself trusts most of scikit-learn and NumPy. Beyond that only classes of scikit-learn's own are allowed,
-    never functions and nothing from other packages; there is no falling back to pickle.
+    skops itself trusts most of scikit-learn and NumPy. Beyond that only classes of scikit-learn's own are allowed, no
+    functions and nothing from other packages but what is in `HARMLESS`; there is no falling back to pickle.
 
     Raises:
         ModelError: the file is missing or damaged, or holds a type that is not trusted.
@@ -45,7 +48,7 @@ def load(folder: Path) -> Any:
     file = folder / FILE
     try:
         untrusted = skops.io.get_untrusted_types(file=file)
-        strange = [name for name in untrusted if not _is_sklearn_class(name)]
+        strange = [name for name in untrusted if name not in HARMLESS and not _is_sklearn_class(name)]
         if strange:
             raise ModelError(f"{file} holds types that are not scikit-learn's: {', '.join(strange)}; it is not loaded")
         return skops.io.load(file, trusted=untrusted)

@@ -18,6 +18,7 @@ import gevent
 from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
+from byoc.errors import RowError
 from byoc.serving.errors import RequestError, overloaded
 
 if TYPE_CHECKING:
@@ -141,8 +142,13 @@ class Batcher:
     def _finish(self, batch: Sequence[Item], results: Sequence[Any]) -> None:
         for item, result in zip(batch, results, strict=True):
             if isinstance(result, BaseException):
-                self.failures += not isinstance(result, RequestError) or result.status >= 500  # noqa: PLR2004
+                self.failures += _is_ours(result)
                 item.result.set_exception(result)
             else:
                 self.failures = 0
                 item.result.set(result)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether the fault is ours or the model's, not the caller's."""
+    return not isinstance(error, RowError) and not (isinstance(error, RequestError) and error.status < 500)  # noqa: PLR2004

@@ -36,12 +36,18 @@ class RequestError(Exception):
 
     def body(self, request_id: str) -> bytes:
         """Return the JSON body, at most 2,048 bytes."""
-        error: dict[str, Any] = {"code": self.code, "message": self.message[:LONGEST_MESSAGE], "request_id": request_id}
+        message = _printable(self.message[:LONGEST_MESSAGE])
+        error: dict[str, Any] = {"code": self.code, "message": message, "request_id": request_id}
         if self.row is not None:
             error["row"] = self.row
         if self.column is not None:
-            error["column"] = self.column if isinstance(self.column, int) else self.column[:LONGEST_NAME]
+            error["column"] = self.column if isinstance(self.column, int) else _printable(self.column[:LONGEST_NAME])
         return json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def _printable(text: str) -> str:
+    """Replace control characters, each of which JSON would write in six."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def bad_request(message: str, row: int | None = None, column: str | int | None = None) -> RequestError:

@@ -43,15 +43,22 @@ def answer_in_background(socket: Path, reason: Callable[[], str]) -> None:
 
         def do_GET(self) -> None:
             why = reason()
-            body = json.dumps({"error": {"code": "not_ready", "message": why}}).encode() + b"\n" if why else b""
-            self.send_response_only(503 if why else 200)
+            self._answer(503 if why else 200, "not_ready", why)
+
+        do_HEAD = do_POST = do_GET  # noqa: N815
+
+        def send_error(self, *_: object) -> None:
+            """Answer in JSON where the base class, which knows no other methods, would in HTML."""
+            self._answer(405, "method_not_allowed", "/ping takes GET, HEAD and POST")
+
+        def _answer(self, status: int, code: str, message: str) -> None:
+            body = json.dumps({"error": {"code": code, "message": message}}).encode() + b"\n" if message else b""
+            self.send_response_only(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if body and self.command != "HEAD":
                 self.wfile.write(body)
-
-        do_HEAD = do_POST = do_GET  # noqa: N815
 
     class Server(socketserver.UnixStreamServer):
         request_queue_size = 512

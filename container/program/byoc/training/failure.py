@@ -24,20 +24,25 @@ def describe(error: BaseException, environ: Mapping[str, str]) -> str:
     A mistake of the user's needs no traceback. Values of environment variables whose names tell of secrets are
     replaced by the names.
     """
-    text = f"{type(error).__name__}: {error}"
+    # Masked before it is cut: half a secret is not replaced.
+    text = _mask(f"{type(error).__name__}: {error}", environ)
     if not isinstance(error, UserError):
-        frames = "".join(traceback.format_tb(error.__traceback__))
+        frames = _mask("".join(traceback.format_tb(error.__traceback__)), environ)
         text = f"{text[: LIMIT // 2]}\n\nTraceback (most recent call last):\n"
         text += frames[-(LIMIT - len(text)) :]
-    for name, value in environ.items():
-        if is_secret(name) and len(value) >= SHORTEST_SECRET:
-            text = text.replace(value, f"<{name}>")
     return text[:LIMIT]
 
 
 def is_secret(name: str) -> bool:
     """Whether the name of a variable or hyperparameter tells that its value is nobody's business."""
     return bool(SECRET.search(name))
+
+
+def _mask(text: str, environ: Mapping[str, str]) -> str:
+    for name, value in environ.items():
+        if is_secret(name) and len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, f"<{name}>")
+    return text
 
 
 def write(file: Path, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ def decode(text: str) -> Any:
             return value
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
     if not isinstance(value, str):
         return value
     try:
-        literal = ast.literal_eval(value.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of a text such as "5th", which is no Python
+            literal = ast.literal_eval(value.strip())
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return value
     # A word in Python's quotes was JSON's in intent; bytes and sets have no place in a hyperparameter.
     return literal if isinstance(literal, str | bool | int | float | list | tuple | dict | None) else value

@@ -93,7 +93,10 @@ def encoder(accept: str, default: str) -> Format:
     offers = sorted(FORMATS, key=lambda name: name != default)
     if not accept.strip():
         return FORMATS[offers[0]]
-    weighed = [(ALIASES.get(name.lower(), name), quality) for name, quality in parse_accept_header(accept, MIMEAccept)]
+    # Parameters, such as a character set, choose nothing here.
+    asked = parse_accept_header(accept, MIMEAccept)
+    names = [name.partition(";")[0].strip().lower() for name in asked.values()]
+    weighed = [(ALIASES.get(name, name), quality) for name, (_, quality) in zip(names, asked, strict=True)]
     chosen = MIMEAccept(weighed).best_match(offers)
     if chosen is None:
         raise RequestError(406, "not_acceptable", f"Accept offers none of {', '.join(FORMATS)}")

@@ -52,7 +52,8 @@ def encode(predictions: Any, outputs: Sequence[str]) -> bytes:
 def _parse(text: str) -> list[list[str]]:
     if '"' not in text:
         # What the csv module would do, several times as fast.
-        return [line.split(",") for line in text.splitlines() if line and not line.isspace()]
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return [line.split(",") for line in lines if line and not line.isspace()]
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         return [row for row in reader if row]
