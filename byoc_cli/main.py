@@ -1,0 +1,23 @@
+"""The entry point of `byoc`."""
+
+import click
+
+from byoc_cli.demo import demo
+from byoc_cli.docker import docker
+
+EPILOG = """\b
+Examples:
+  byoc demo                    train, serve and predict without Docker
+  byoc docker image            build the image 'byoc'
+  byoc demo --engine docker    train, serve and predict with the image
+"""
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="byoc", prog_name="byoc")
+def main() -> None:
+    """Bring your own container to Amazon SageMaker: train, serve, prove and ship it."""
+
+
+main.add_command(demo)
+main.add_command(docker)
