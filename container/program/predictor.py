@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tabular import model as tabular
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from byoc.predictions import Predictions
@@ -28,6 +29,6 @@ def model_fn(model_dir: str) -> tabular.TabularModel:
     return tabular.load(Path(model_dir))
 
 
-def predict_fn(data: NDArray, model: tabular.TabularModel) -> Predictions:
+def predict_fn(data: NDArray[np.float64], model: tabular.TabularModel) -> Predictions:
     """Predict: (rows, features) float64 in, one prediction a row out."""
     return model.predict(data)

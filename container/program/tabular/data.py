@@ -117,18 +117,15 @@ def _names(header: Sequence[str]) -> tuple[str, ...]:
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row names the columns.
 
-    It does if it holds no number and stands over at least one column of numbers. Over text alone, it does if none of
-    its cells comes again below: names are not values. The row 0, 1, 2, … is how pandas writes unnamed columns.
+    It does if none of its cells is a number, missing, or comes again below in its column: names are not values. Only
+    the first may be empty, as over the row numbers that pandas writes; the row 0, 1, 2, … is how it writes no names.
     """
     head, body = [cell.strip() for cell in rows[0]], rows[1:]
     if head == [str(number) for number in range(len(head))] and len(head) > 2:  # noqa: PLR2004
         return True
-    if not body or any(_is_number(cell) for cell in head) or len(set(head)) < len(head):
+    if not body or len(set(head)) < len(head) or any(_is_number(cell) for cell in head) or MISSING & set(head[1:]):
         return False
-    columns = [[row[number].strip() for row in body if number < len(row)] for number in range(len(head))]
-    if any(_is_number(cell) for column in columns for cell in column):
-        return True
-    return all(name not in column for name, column in zip(head, columns, strict=True))
+    return not any(row[number].strip() == name for row in body for number, name in enumerate(head) if number < len(row))
 
 
 def _same_layout(file: Path, first_file: Path, first: Layout, header: str | None) -> Layout:

@@ -31,25 +31,28 @@ ITERATIVE = {
     "ExtraTreesClassifier": "n_estimators",
     "ExtraTreesRegressor": "n_estimators",
 }
+# Iterations before the first milestone, and seconds between the later ones: what a stop may lose. A pause costs a
+# second preparation of the data, so a short training has few.
 FIRST_MILESTONE = 10
+INTERVAL = 30.0
 
 
 def fit(model: Any, features: NDArray[Any], labels: NDArray[Any], job: Job, report: Callable[[Any], None]) -> Any:
     """Fit the model and return it; where the job is stopped, return it as of its last milestone.
 
-    An iterative estimator pauses after 10, 20, 40, … iterations: `report` is called with the model so far, and a
-    snapshot is kept. The milestones double, so that pausing costs little, and do not depend on the machine's speed, so
-    that the same data and seed give the same model.
+    An iterative estimator pauses at milestones: `report` is called with the model so far, and a snapshot is kept. When
+    it pauses depends on the machine's speed; the model it ends with does not.
 
     Raises:
         Stopped: the job was stopped and there is no model yet.
 
     """
-    parameter = ITERATIVE.get(type(final(model)).__name__)
-    if parameter is None or final(model).get_params()["warm_start"]:
+    estimator = final(model)
+    parameter = ITERATIVE.get(type(estimator).__name__)
+    if parameter is None or estimator.warm_start or _loses_count(estimator):
         return model.fit(features, labels)
     with warnings.catch_warnings():
-        # Each milestone sees the same data, so presets computed from it do not drift.
+        # Each pause sees the same data, so presets computed from it do not drift.
         warnings.filterwarnings("ignore", message="class_weight presets")
         return _fit_by_milestones(model, parameter, features, labels, job, report)
 
@@ -60,17 +63,20 @@ def _fit_by_milestones(
     estimator = final(model)
     total = estimator.get_params()[parameter]
     estimator.set_params(warm_start=True)
-    started, snapshot, done = time.monotonic(), b"", 0
+    started, snapshot, done, milestone = time.monotonic(), b"", 0, min(FIRST_MILESTONE, total)
     try:
-        for milestone in milestones(total):
+        while True:
+            began = time.monotonic()
             estimator.set_params(**{parameter: milestone})
             model.fit(features, labels)
-            done = getattr(estimator, "n_iter_", milestone)
-            if done < milestone or milestone == total:
+            if milestone == total or has_converged(estimator, milestone):
                 break
+            pace = (time.monotonic() - began) / (milestone - done)
+            done = milestone
             snapshot = pickle.dumps(model)
             log.info("fitted %d of %d iterations in %.1f s", done, total, time.monotonic() - started)
             report(model)
+            milestone = min(total, done + max(1, int(INTERVAL / pace)))
     except Stopped as stop:
         if not snapshot:
             raise
@@ -82,11 +88,21 @@ def _fit_by_milestones(
     return model
 
 
-def milestones(total: int) -> list[int]:
-    """Return the iterations after which fitting pauses: 10, 20, 40, … and the total."""
-    steps = []
-    step = FIRST_MILESTONE
-    while step < total:
-        steps.append(step)
-        step *= 2
-    return [*steps, total]
+def has_converged(estimator: Any, milestone: int) -> bool:
+    """Whether early stopping ended the fit; on the very milestone, only the scores tell.
+
+    The rule is the one that scikit-learn documents for histogram gradient boosting: none of the last
+    ``n_iter_no_change`` scores is better, by more than ``tol``, than the one before them.
+    """
+    if getattr(estimator, "n_iter_", milestone) < milestone:
+        return True
+    if not getattr(estimator, "do_early_stopping_", False):
+        return False
+    scores = estimator.train_score_ if estimator.validation_fraction is None else estimator.validation_score_
+    patience = estimator.n_iter_no_change
+    return bool(len(scores) > patience and max(scores[-patience:]) <= scores[-patience - 1] + estimator.tol)
+
+
+def _loses_count(estimator: Any) -> bool:
+    """Whether early stopping would forget, at a pause, how long it has waited: classic gradient boosting does."""
+    return type(estimator).__name__.startswith("GradientBoosting") and estimator.n_iter_no_change is not None
