@@ -86,6 +86,8 @@ class Column:
             number = float(text)
         except ValueError:
             raise RowError("is not a number", row, self.name) from None
+        if "_" in text:  # Python's own way to group digits; training reads such a cell as text
+            raise RowError("is not a number", row, self.name)
         return self._finite(number, row)
 
     def accept(self, value: Any, row: int) -> float:
@@ -238,7 +240,7 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text
 
 
 def _json_type(value: Any) -> str:

@@ -189,7 +189,9 @@ def _explain_http(error: HTTPException) -> RequestError:
         405: f"{request.path} does not take {request.method}",
         413: "the body is larger than the limit set by SAGEMAKER_MAX_PAYLOAD_IN_MB",
     }.get(status, error.description or error.name)
-    return RequestError(status, error.name.lower().replace(" ", "_"), message)
+    # 413 as nginx calls it: werkzeug's name for it is an older one.
+    code = {413: "payload_too_large"}.get(status, error.name.lower().replace(" ", "_"))
+    return RequestError(status, code, message)
 
 
 def _log(response: Response) -> None:

@@ -143,7 +143,7 @@ class Batcher:
         for item, result in zip(batch, results, strict=True):
             if isinstance(result, BaseException):
                 self.failures += _is_ours(result)
-                item.result.set_exception(result)
+                item.result.set_exception(_ordinary(result))
             else:
                 self.failures = 0
                 item.result.set(result)
@@ -152,3 +152,12 @@ class Batcher:
 def _is_ours(error: BaseException) -> bool:
     """Whether the fault is ours or the model's, not the caller's."""
     return not isinstance(error, RowError) and not (isinstance(error, RequestError) and error.status < 500)  # noqa: PLR2004
+
+
+def _ordinary(error: BaseException) -> Exception:
+    """Return what ends a request: SystemExit and its like, raised again on the event loop, would end all of them."""
+    if isinstance(error, Exception):
+        return error
+    failure = RuntimeError(f"{type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure

@@ -51,7 +51,7 @@ def fill_in(template: str, settings: Settings, folder: Path) -> str:
 
     """
     words = {
-        "user": "user nobody nogroup;" if _can_step_down() else "# not root: nginx runs as the user it is started by",
+        "user": _user(),
         "runtime": str(folder),
         "port": str(settings.port),
         "max_payload": str(settings.max_payload),
@@ -69,10 +69,14 @@ def command(file: Path) -> list[str]:
     return [find() or "nginx", "-p", str(file.parent), "-e", "stderr", "-c", str(file)]
 
 
-def _can_step_down() -> bool:
-    """Whether nginx's worker can run as nobody: as root, with root's capabilities."""
+def _user() -> str:
+    """Return nginx's `user` line: its worker is nobody where that can be."""
     if os.geteuid() != 0:
-        return False
+        return "# not root: nginx runs as the user it is started by"
     status = Path("/proc/self/status").read_text(encoding="ascii")
     effective = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return effective is not None and int(effective[1], 16) & STEP_DOWN == STEP_DOWN
+    if effective is not None and int(effective[1], 16) & STEP_DOWN == STEP_DOWN:
+        return "user nobody nogroup;"
+    # Told of no user, nginx would give its folders to its default one and fail. Told to stay root, it only complains
+    # of initgroups().
+    return "user root root;"

@@ -42,7 +42,7 @@ TICK = 0.5
 RESERVE = 2.0
 # Boots that may fail before any worker was ready: a model that kills its worker while loading will do so again.
 FAILED_BOOTS = 3
-# Deaths of ready workers within WINDOW seconds, for each worker, that are crashes and no longer accidents.
+# Deaths of workers within WINDOW seconds, for each worker, that are crashes and no longer accidents.
 DEATHS_PER_WORKER = 4
 WINDOW = 60.0
 
@@ -146,10 +146,11 @@ class Supervisor:
             return f"{failed} workers died while they loaded the model; if it was SIGKILL, memory ran out"
         if not ever_ready and now - self._started > self.settings.startup_timeout:
             return f"no worker was ready within {self.settings.startup_timeout} s (SAGEMAKER_STARTUP_TIMEOUT)"
-        self._deaths = [(then, count) for then, count in self._deaths if now - then < WINDOW] or [(now, died)]
-        if self._deaths[-1][1] != died:
-            self._deaths.append((now, died))
-        recent = died - self._deaths[0][1]
+        deaths = failed + died
+        self._deaths = [(then, count) for then, count in self._deaths if now - then < WINDOW] or [(now, deaths)]
+        if self._deaths[-1][1] != deaths:
+            self._deaths.append((now, deaths))
+        recent = deaths - self._deaths[0][1]
         if recent > DEATHS_PER_WORKER * self.settings.workers:
             return f"workers died {recent} times within {WINDOW:.0f} s"
         return ""
@@ -164,10 +165,10 @@ class Supervisor:
         """
         self._stopping = True
         began = time.monotonic()
-        if not self._end("nginx", signal.SIGQUIT, began + self.settings.drain):
+        drained = self._end("nginx", signal.SIGQUIT, began + self.settings.drain)
+        if not drained:
             log.error("requests were still running after %.0f s and are cut", self.settings.drain)
-        clean = self._end("gunicorn", signal.SIGTERM, began + NOTICE - RESERVE)
-        clean = clean and "nginx" not in self._children.values()
+        clean = self._end("gunicorn", signal.SIGTERM, began + NOTICE - RESERVE) and drained
         self._kill_all()
         log.info("stopped in %.1f s", time.monotonic() - began)
         return 0 if clean else 1

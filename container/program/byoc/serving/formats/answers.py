@@ -34,7 +34,8 @@ def rows(predictions: Any, outputs: Sequence[str]) -> list[Any]:
         values = _output(name, labels, predictions)
         if values is not None:
             told[name] = values
-    return [dict(zip(told, values, strict=True)) for values in zip(*told.values(), strict=True)]
+    # One answer a record, also where this model has nothing of what was asked for.
+    return [{name: values[row] for name, values in told.items()} for row in range(len(labels))]
 
 
 def to_json(value: Any) -> bytes:

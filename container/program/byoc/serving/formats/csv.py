@@ -37,7 +37,7 @@ def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) ->
     rows = _parse(text)
     header = parameters.get("header")
     has_header = header == "present" if header in ("present", "absent") else _is_header(rows, schema)
-    names = [cell.strip() for cell in rows.pop(0)] if has_header else None
+    names = [cell.strip() for cell in rows.pop(0)] if rows and has_header else None
     return records.build(rows, names, schema)
 
 
