@@ -22,7 +22,8 @@ help: ## Show this list
 install: .venv/.installed ## Make .venv with the locked packages and the command byoc
 
 demo: install ## Train, serve and predict; with the image: make demo ENGINE=docker
-	@if [ "$(ENGINE)" = docker ]; then $(BIN)/byoc docker image --name "$(IMAGE)"; else local_test/install_nginx.sh; fi
+	@local_test/install_tools.sh
+	@[ "$(ENGINE)" != docker ] || $(BIN)/byoc docker image --name "$(IMAGE)"
 	@$(BIN)/byoc demo --engine "$(ENGINE)" --image "$(IMAGE)"
 
 test: .venv/.installed-dev lint ## Lint, then run every test; those of the image need a Docker engine
@@ -54,6 +55,7 @@ SCRIPTS = $(shell find . -path ./.venv -prune -o -name '*.sh' -print) $(wildcard
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "make: $(PYTHON) is missing or older than 3.11; install a newer one, or name it: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv >/dev/null 2>&1 || \
+		{ rm -rf .venv; local_test/install_tools.sh python3-venv; $(PYTHON) -m venv .venv >/dev/null 2>&1; } || \
 		{ rm -rf .venv; echo "make: $(PYTHON) cannot make a virtual environment; run: apt-get install python3-venv" >&2; exit 1; }
 
 # Touched once the step is done, so that a second make is quick and a changed requirements file installs again.
