@@ -28,6 +28,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image() -> str:
     """The image under test, built from this checkout."""
     engine.require()
-    build = engine.docker("build", "-t", IMAGE, str(program.ROOT / "container"), check=False, timeout=900)
+    build = engine.build(IMAGE)
     assert build.returncode == 0, build.stdout + build.stderr
     return IMAGE

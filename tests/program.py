@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
+
+from byoc.serving.board import Board
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -55,6 +58,19 @@ def environ(base: Path, **variables: str) -> dict[str, str]:
     """Return the environment of a process whose /opt/ml is ``base``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SAGEMAKER_", "MODEL_SERVER_"))}
     return {**kept, "SAGEMAKER_BASE_DIR": str(base), **variables}
+
+
+def write_program(folder: Path, *files: Path) -> Path:
+    """Make a container/program of the repository's, except for the files given, which take their namesakes' places."""
+    folder.mkdir(parents=True, exist_ok=True)
+    own = {file.name: file for file in files}
+    for path in PROGRAM.iterdir():
+        # Python looks for modules beside the script itself, not beside a link to it.
+        if path.name in own or path.name in ("train", "serve"):
+            shutil.copy(own.get(path.name, path), folder / path.name)
+        elif path.name != "__pycache__":
+            (folder / path.name).symlink_to(path)
+    return folder
 
 
 def train(base: Path, program: Path = PROGRAM, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -106,10 +122,15 @@ class Server:
         """Return the log's JSON lines."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
+    def last_line(self) -> str:
+        """Return the message of the log's last line."""
+        return str(json.loads(self.log.read_text().splitlines()[-1])["message"])
+
     def children(self) -> dict[str, list[int]]:
         """Return the pids below the supervisor, by what they are: nginx, gunicorn (the master), worker."""
         listing = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-        rows = [(int(pid), int(ppid), args) for pid, ppid, args in (line.split(None, 2) for line in listing.splitlines())]
+        fields = (line.split(None, 2) for line in listing.splitlines())
+        rows = [(int(pid), int(ppid), args) for pid, ppid, args in fields]
         direct = {pid: args for pid, ppid, args in rows if ppid == self.process.pid}
         masters = [pid for pid, args in direct.items() if "gunicorn" in args]
         return {
@@ -117,6 +138,24 @@ class Server:
             "gunicorn": masters,
             "worker": [pid for pid, ppid, _ in rows if ppid in masters],
         }
+
+    def runtime(self) -> Path:
+        """Return the folder of this server's sockets and notice board."""
+        (gunicorn,) = self.children()["gunicorn"]
+        variables = Path(f"/proc/{gunicorn}/environ").read_text().split("\0")
+        return next(Path(each.partition("=")[2]) for each in variables if each.startswith("BYOC_RUNTIME_DIR="))
+
+    def busy(self) -> int:
+        """Return how many workers are predicting, as the notice board says."""
+        return sum(bool(slot.busy_since) for slot in Board(self.runtime() / "board").workers())
+
+    def left_over(self, children: Mapping[str, list[int]]) -> list[str]:
+        """Return what still runs in the process groups of nginx and gunicorn, as `children` named them."""
+        groups = [str(pid) for name in ("nginx", "gunicorn") for pid in children[name]]
+        listing = subprocess.run(["ps", "-eo", "pgid=,pid=,stat=,args="], capture_output=True, text=True, check=True)
+        # An orphan's zombie is for this machine's own PID 1 to reap.
+        rows = [line.split(None, 3) for line in listing.stdout.splitlines()]
+        return [" ".join(row) for row in rows if row[0] in groups and not row[2].startswith("Z")]
 
     def stop(self, signum: int = signal.SIGTERM, seconds: float = 40.0) -> int:
         """Signal the supervisor, wait for its end and return its exit code."""

@@ -105,7 +105,10 @@ class Column:
             raise RowError(f"must be a {self.kind}, not a JSON {_json_type(value)}", row, self.name)
         if self.kind == "number" and not isinstance(value, bool):
             return self._finite(float(value), row)
-        return self.parse(_cell(value), row)
+        # JSON tells 3 and 3.0 apart no better than its writers do: as a category either spelling will do.
+        spellings = [str(value), str(int(value))] if float(value).is_integer() else [str(value)]
+        known = [spelling for spelling in spellings if spelling in self.codes]
+        return self.parse((known or spellings)[0], row)
 
     def _finite(self, number: float, row: int) -> float:
         if not math.isfinite(number):
@@ -226,13 +229,6 @@ class Schema:
             raise ModelError(f"{file} is missing: the model is not trained yet, or was not mounted") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
-
-
-def _cell(value: bool | float) -> str:
-    """Return a JSON scalar as a CSV cell would spell it: 3.0 is the category ``3``."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value)
 
 
 def _is_number(text: str) -> bool:

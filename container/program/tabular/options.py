@@ -41,6 +41,8 @@ MODULES = (
 # Where n_jobs is worth something: elsewhere scikit-learn ignores it, or warns of it.
 PARALLEL = ("sklearn.ensemble", "sklearn.neighbors")
 
+# What needs another estimator although its signature has a default.
+BUILT_FROM_OTHERS = ("SelfTrainingClassifier",)
 # NumPy's random numbers can start from so many seeds.
 SEEDS = 1 << 32
 
@@ -177,9 +179,9 @@ def find_class(name: str) -> type:
                 for argument in inspect.signature(found).parameters.values()
                 if argument.default is argument.empty and argument.kind is not argument.VAR_KEYWORD
             ]
-            if needed:
+            if needed or name in BUILT_FROM_OTHERS:
                 raise HyperparameterError(
-                    f"estimator={name!r} is built from other estimators ({', '.join(needed)}); "
+                    f"estimator={name!r} is built from other estimators ({', '.join(needed) or 'estimator'}); "
                     "name one that stands alone"
                 )
             return found

@@ -12,7 +12,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import get_tags
 
 if TYPE_CHECKING:
-    from byoc.schema import Schema
+    from byoc.schema import Column, Schema
 
 # Rarer categories of a column share one column of the one-hot encoding.
 MOST_ONE_HOT = 50
@@ -27,9 +27,14 @@ def build(estimator: Any, schema: Schema, *, scale: bool) -> Any:
     texts = [position for position, column in enumerate(schema.columns) if column.kind == "text"]
     numbers = [position for position, column in enumerate(schema.columns) if column.kind != "text"]
     if "categorical_features" in estimator.get_params(deep=False):
+        # What is missing in every row teaches nothing, and finding its bins would fail.
+        kept = [position for position, column in enumerate(schema.columns) if not _is_empty(column)]
         if texts and estimator.categorical_features in (None, "from_dtype"):
-            estimator.set_params(categorical_features=texts)
-        return estimator
+            estimator.set_params(categorical_features=[kept.index(position) for position in texts if position in kept])
+        if len(kept) == len(schema.columns):
+            return estimator
+        parts = [("kept", "passthrough", kept)]
+        return Pipeline([("features", ColumnTransformer(parts)), ("estimator", estimator)])
     impute = any(schema.columns[n].missing for n in numbers) and not get_tags(estimator).input_tags.allow_nan
     if not (texts or impute or scale):
         return estimator
@@ -42,6 +47,10 @@ def build(estimator: Any, schema: Schema, *, scale: bool) -> Any:
     parts = [("numbers", numeric, numbers)] if numbers else []
     parts += [("texts", encoder, texts)] if texts else []
     return Pipeline([("features", ColumnTransformer(parts)), ("estimator", estimator)])
+
+
+def _is_empty(column: Column) -> bool:
+    return column.missing and (column.minimum is None if column.kind == "number" else column.codes == {})
 
 
 def final(model: Any) -> Any:

@@ -102,7 +102,7 @@ class Handler:
             self.model = self.model_fn(str(model_dir))
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             log.exception("model_fn failed")
             raise ModelError(f"model_fn failed: {type(error).__name__}: {error}") from error
         if (model_dir / SCHEMA_FILE).exists():
@@ -170,8 +170,10 @@ def load_module(name: str = "predictor") -> ModuleType:
 
 def _takes(predict_fn: Callable[..., Any]) -> str:
     """Tell from the annotation of predict_fn's first argument whether it wants an array, a frame or our records."""
-    parameter = next(iter(inspect.signature(predict_fn).parameters.values()))
-    annotation = str(parameter.annotation).lower()
+    parameters = list(inspect.signature(predict_fn).parameters.values())
+    if len(parameters) < 2:  # noqa: PLR2004
+        raise UserError("predict_fn must take the data and the model: predict_fn(data, model)")
+    annotation = str(parameters[0].annotation).lower()
     return "array" if "array" in annotation else "records" if "records" in annotation else "frame"
 
 

@@ -1,0 +1,209 @@
+"""Natural batching, with a model that stands still until the test lets it go on."""
+
+import os
+import threading
+
+import gevent
+import pytest
+
+from byoc.errors import RowError
+from byoc.serving.batcher import Batcher
+from byoc.serving.errors import RequestError, bad_request
+from tests.program import wait_until
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Model:
+    """Doubles numbers; its calls wait at a gate that is open or shut, and are noted."""
+
+    def __init__(self):
+        self.calls = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, batch):
+        self.calls.append([*batch])
+        assert self.gate.wait(30)
+        return [value if isinstance(value, BaseException) else value * 2 for value in batch]
+
+
+@pytest.fixture
+def model():
+    given = Model()
+    yield given
+    given.gate.set()
+
+
+def make(model, queue=100, batch_rows=100, deadline=20.0):
+    return Batcher(model, queue=queue, batch_rows=batch_rows, deadline=deadline)
+
+
+def submit(batcher, *items):
+    """Submit (data, rows, layout) each, in this order; return their greenlets."""
+    spawned = [gevent.spawn(batcher.submit, *item) for item in items]
+    gevent.sleep(0)
+    return spawned
+
+
+def hold(batcher, model):
+    """Occupy the model, so that what comes next has to wait; return the occupant."""
+    model.gate.clear()
+    (first,) = submit(batcher, (0, 1, "held"))
+    poll(lambda: model.calls)
+    return first
+
+
+def poll(condition):
+    wait_until(lambda: (gevent.sleep(0.001), condition())[1], 20)
+
+
+def outcome(greenlet):
+    try:
+        return greenlet.get()
+    except (RequestError, RowError) as error:
+        return getattr(error, "status", 400)
+
+
+def test_alone_when_nothing_runs(model):
+    batcher = make(model)
+    assert batcher.submit(21, 1, "a") == 42
+    assert model.calls == [[21]]
+
+
+# (rows, layout) of what waits · the calls it makes, by positions
+MERGES = {
+    "alike": ([(1, "a"), (1, "a"), (1, "a")], [[1, 2, 3]]),
+    "unlike": ([(1, "a"), (1, "b"), (1, "a"), (1, "b")], [[1, 3], [2, 4]]),
+    "never shared": ([(1, None), (1, None)], [[1], [2]]),
+    "one that shares not between those that do": ([(1, "a"), (1, None), (1, "a")], [[1, 3], [2]]),
+    "as many rows as fit": ([(4, "a"), (4, "a"), (4, "a")], [[1, 2], [3]]),
+    "a smaller one behind fits": ([(4, "a"), (8, "a"), (4, "a")], [[1, 3], [2]]),
+    "large ones alone": ([(1, "a"), (10, "a"), (50, "a"), (1, "a")], [[1, 4], [2], [3]]),
+    "a large one first": ([(10, "a"), (1, "a"), (1, "a")], [[1], [2, 3]]),
+}
+
+
+@pytest.mark.parametrize(("waiting", "calls"), MERGES.values(), ids=MERGES)
+def test_the_next_call_takes_what_is_alike_in_order(model, waiting, calls):
+    batcher = make(model, batch_rows=10)
+    first = hold(batcher, model)
+    others = submit(batcher, *((number, *item) for number, item in enumerate(waiting, 1)))
+    model.gate.set()
+    gevent.joinall([first, *others], timeout=20)
+    assert model.calls == [[0], *calls]
+    assert [each.get() for each in others] == [2 * number for number in range(1, len(waiting) + 1)]
+
+
+def test_answers_are_never_mixed_up(model):
+    """CONTRACT checks 64 and 83."""
+    batcher = make(model, queue=1000, batch_rows=7)
+
+    def client(number):
+        for value in range(number, 2000, 40):
+            assert batcher.submit(value, 1 + value % 3, f"layout {value % 2}") == 2 * value
+            gevent.sleep(0)
+
+    clients = [gevent.spawn(client, number) for number in range(40)]
+    gevent.joinall(clients, timeout=40, raise_error=True)
+    assert all(each.successful() for each in clients)
+    assert sorted(value for call in model.calls for value in call) == [*range(2000)]
+    assert len(model.calls) < 2000
+    assert all(len({value % 2 for value in call}) == 1 for call in model.calls)
+
+
+def test_the_queue_is_bounded(model):
+    """CONTRACT check 74: at once, not after a time-out; what was taken in is answered."""
+    batcher = make(model, queue=2)
+    first = hold(batcher, model)
+    waiting = submit(batcher, (1, 1, "a"), (2, 1, "a"))
+    with pytest.raises(RequestError, match="2 requests are waiting already") as refused:
+        batcher.submit(3, 1, "a")
+    assert (refused.value.status, refused.value.retry_after) == (503, 1)
+    model.gate.set()
+    assert [outcome(each) for each in (first, *waiting)] == [0, 2, 4]
+
+
+def test_the_deadline_while_running_and_while_waiting(model):
+    """CONTRACT check 62: 504 by the model's fault, 503 where the turn did not come; the model is free again after."""
+    batcher = make(model, deadline=0.2)
+    running = hold(batcher, model)
+    (waiting,) = submit(batcher, (1, 1, "a"))
+    assert [outcome(each) for each in (running, waiting)] == [504, 503]
+    assert not batcher.is_stuck
+    model.gate.set()
+    poll(lambda: not batcher.busy_since)
+    assert batcher.submit(4, 1, "a") == 8
+    assert model.calls == [[0], [4]]
+
+
+def test_a_prediction_that_never_returns_is_seen_and_those_waiting_are_let_go(model):
+    """CONTRACT check 49."""
+    batcher = make(model)
+    first = hold(batcher, model)
+    assert not batcher.is_stuck
+    batcher.busy_since -= 22.0
+    assert batcher.is_stuck
+    waiting = submit(batcher, (1, 1, "a"), (2, 1, None))
+    batcher.abandon()
+    assert [outcome(each) for each in waiting] == [503, 503]
+    model.gate.set()
+    assert first.get(timeout=20) == 0
+
+
+def test_an_error_reaches_its_own_request_only(model):
+    """CONTRACT check 70."""
+    batcher = make(model)
+    first = hold(batcher, model)
+    others = submit(batcher, (1, 1, "a"), (bad_request("no"), 1, "a"), (3, 1, "a"))
+    model.gate.set()
+    assert [outcome(each) for each in (first, *others)] == [0, 2, 400, 6]
+    assert model.calls == [[0], [1, others[1].exception, 3]]
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), MemoryError(), ValueError("x")])
+def test_whatever_a_call_raises_fails_that_call_only(model, error):
+    """CONTRACT check 70."""
+
+    def call(batch):
+        if batch == ["bad"]:
+            raise error
+        return model(batch)
+
+    batcher = make(call)
+    # What would end a greenlet's own process comes as an ordinary error.
+    with pytest.raises(type(error) if isinstance(error, Exception) else RuntimeError):
+        batcher.submit("bad", 1, "a")
+    assert batcher.submit(1, 1, "a") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "counted"),
+    [
+        (ValueError("ours"), 1),
+        (RequestError(500, "c", "ours"), 1),
+        (bad_request("theirs"), 0),
+        (RowError("theirs", 1), 0),
+    ],
+)
+def test_only_our_own_failures_are_counted(model, error, counted):
+    """CONTRACT check 49: a caller's mistakes make no worker unhealthy."""
+    batcher = make(model)
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            batcher.submit(error, 1, "a")
+    assert batcher.failures == 2 * counted
+    batcher.submit(1, 1, "a")
+    assert batcher.failures == 0
+
+
+def test_the_model_runs_in_one_ordinary_thread_and_its_work_is_shown(model):
+    seen = []
+    batcher = make(lambda batch: [threading.get_ident() for _ in batch])
+    batcher.on_change = lambda: seen.append(bool(batcher.busy_since))
+    threads = {batcher.submit(1, 1, None) for _ in range(5)}
+    assert len(threads) == 1
+    assert threads != {threading.get_ident()}
+    assert os.getpid() not in threads
+    poll(lambda: seen[-1] is False)
+    assert True in seen

@@ -1,0 +1,142 @@
+"""Fitting by milestones: the plain fit's model to the bit, and the best so far where a job is stopped."""
+
+import signal
+
+import numpy as np
+import pytest
+from sklearn import ensemble
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.tree import DecisionTreeClassifier
+
+from byoc.training.stop import Stopped
+from tabular import fitting, pipeline
+from tests import datasets
+
+IRIS = load_iris(return_X_y=True)
+DIABETES = load_diabetes(return_X_y=True)
+
+
+class Job:
+    """What fitting asks of a job."""
+
+    stopping = True
+
+
+def nothing(_model):
+    pass
+
+
+CASES = {
+    "HistGradientBoostingClassifier": ({"max_iter": 16, "early_stopping": False}, IRIS),
+    "HistGradientBoostingRegressor": ({"max_iter": 16, "early_stopping": False}, DIABETES),
+    "GradientBoostingClassifier": ({"n_estimators": 16, "subsample": 0.7}, IRIS),
+    "GradientBoostingRegressor": ({"n_estimators": 16, "max_features": 0.5}, DIABETES),
+    "RandomForestClassifier": ({"n_estimators": 16}, IRIS),
+    "RandomForestRegressor": ({"n_estimators": 16, "max_samples": 0.5}, DIABETES),
+    "ExtraTreesClassifier": ({"n_estimators": 16, "class_weight": "balanced"}, IRIS),
+    "ExtraTreesRegressor": ({"n_estimators": 16, "bootstrap": True}, DIABETES),
+}
+
+
+def test_every_iterative_estimator_is_tested():
+    assert CASES.keys() == fitting.ITERATIVE.keys()
+
+
+@pytest.mark.parametrize("interval", [0.0, 1e9])
+@pytest.mark.parametrize("name", CASES)
+def test_milestones_give_the_plain_fits_model_to_the_bit(name, interval, monkeypatch):
+    """CONTRACT check 27; with as many pauses as can be, and with one."""
+    monkeypatch.setattr(fitting, "INTERVAL", interval)
+    parameters, (features, labels) = CASES[name]
+    cls, reports = getattr(ensemble, name), []
+    plain = cls(**parameters, random_state=3).fit(features, labels)
+    fitted = fitting.fit(cls(**parameters, random_state=3), features, labels, Job(), lambda model: reports.append(1))
+    answer = "predict_proba" if hasattr(plain, "predict_proba") else "predict"
+    np.testing.assert_array_equal(getattr(fitted, answer)(features), getattr(plain, answer)(features))
+    assert fitted.get_params() == plain.get_params()
+    assert len(reports) == (1 if interval else parameters[fitting.ITERATIVE[name]] - fitting.FIRST_MILESTONE)
+
+
+def test_early_stopping_stops_where_the_plain_fit_does(monkeypatch):
+    monkeypatch.setattr(fitting, "INTERVAL", 0.0)
+    parameters = {
+        "max_iter": 200,
+        "early_stopping": True,
+        "n_iter_no_change": 2,
+        "learning_rate": 0.3,
+        "random_state": 0,
+    }
+    plain = ensemble.HistGradientBoostingRegressor(**parameters).fit(*DIABETES)
+    fitted = fitting.fit(ensemble.HistGradientBoostingRegressor(**parameters), *DIABETES, Job(), nothing)
+    assert fitted.n_iter_ == plain.n_iter_ < 200
+    np.testing.assert_array_equal(fitted.predict(DIABETES[0]), plain.predict(DIABETES[0]))
+
+
+def test_a_pipeline_is_fitted_by_milestones_too():
+    birds = datasets.penguins()
+    labels = np.array(birds.labels(slice(None)))
+    rows = np.array([[len(cell) for cell in row] for row in birds.features(slice(None))], dtype=float)
+
+    def build():
+        return pipeline.Pipeline(
+            [("scale", pipeline.StandardScaler()), ("trees", ensemble.ExtraTreesClassifier(30, random_state=0))]
+        )
+
+    reports = []
+    fitted = fitting.fit(build(), rows, labels, Job(), lambda model: reports.append(len(model[-1].estimators_)))
+    np.testing.assert_array_equal(fitted.predict_proba(rows), build().fit(rows, labels).predict_proba(rows))
+    assert reports[0] == fitting.FIRST_MILESTONE
+
+
+class Interrupted(ensemble.RandomForestClassifier):
+    """A forest that is stopped when it is about to grow its 11th tree, as a signal in mid fit does it."""
+
+    def fit(self, *arguments):
+        if self.n_estimators > self.limit:
+            # What a fit leaves when it is interrupted is not to be used.
+            self.estimators_ = []
+            raise Stopped(signal.SIGTERM)
+        return super().fit(*arguments)
+
+
+def interrupted(limit, monkeypatch):
+    monkeypatch.setitem(fitting.ITERATIVE, "Interrupted", "n_estimators")
+    monkeypatch.setattr(fitting, "INTERVAL", 1e9)
+    monkeypatch.setattr(Interrupted, "limit", limit, raising=False)
+    return Interrupted(40, random_state=0)
+
+
+def test_a_stop_in_mid_fit_keeps_the_last_milestone(monkeypatch):
+    """CONTRACT check 36."""
+    fitted = fitting.fit(interrupted(10, monkeypatch), *IRIS, Job(), nothing)
+    ten = ensemble.RandomForestClassifier(10, random_state=0).fit(*IRIS)
+    np.testing.assert_array_equal(fitted.predict_proba(IRIS[0]), ten.predict_proba(IRIS[0]))
+    assert fitted.get_params()["n_estimators"] == 40
+    assert fitted.get_params()["warm_start"] is False
+
+
+def test_a_stop_before_the_first_milestone_leaves_no_model(monkeypatch):
+    """CONTRACT check 37."""
+    with pytest.raises(Stopped):
+        fitting.fit(interrupted(5, monkeypatch), *IRIS, Job(), nothing)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        DecisionTreeClassifier(random_state=0),
+        ensemble.RandomForestClassifier(30, random_state=0, warm_start=True),
+        ensemble.GradientBoostingClassifier(n_estimators=30, n_iter_no_change=3, random_state=0),
+    ],
+)
+def test_others_are_fitted_in_one_go(estimator):
+    reports = []
+    fitted = fitting.fit(estimator, *IRIS, Job(), reports.append)
+    assert reports == []
+    assert fitted.score(*IRIS) > 0.9
+
+
+def test_a_short_fit_has_no_pause():
+    reports = []
+    fitted = fitting.fit(ensemble.RandomForestClassifier(5, random_state=0), *IRIS, Job(), reports.append)
+    assert (len(fitted.estimators_), reports) == (5, [])
