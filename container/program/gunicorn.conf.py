@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 settings = Settings.from_environ(os.environ)
 folder = runtime.folder()
 
-bind = f"unix:{folder / 'gunicorn.sock'}" if settings.use_nginx else f"0.0.0.0:{settings.port}"
+# A socket for each worker: nginx knows which of them has the fewest requests, the kernel does not.
+listeners = [f"unix:{runtime.listener(folder, number)}" for number in range(settings.workers)]
+bind = listeners if settings.use_nginx else f"0.0.0.0:{settings.port}"
 worker_class = Worker
 workers = settings.workers
 worker_connections = 1000
@@ -24,8 +26,9 @@ backlog = 2048
 timeout = settings.gunicorn_timeout
 # nginx has drained by the time gunicorn is told to stop; without nginx gunicorn drains by itself.
 graceful_timeout = 2 if settings.use_nginx else int(settings.drain)
-# Longer than nginx keeps its connections, so that none is closed under a request.
-keepalive = 90
+# Longer than nginx keeps its connections, so that none is closed under a request; short where clients keep them, since
+# gunicorn's end waits for them.
+keepalive = 90 if settings.use_nginx else 2
 # Loaded before the fork, so that workers share the model's memory.
 preload_app = True
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else str(folder)  # noqa: S108
@@ -38,9 +41,9 @@ logconfig_dict["loggers"]["gunicorn.error"] = {"level": "WARNING"}
 board = runtime.board()
 
 
-def pre_fork(_server: object, worker: Worker) -> None:
-    """Give the worker its place on the notice board."""
-    worker.board, worker.slot = board, board.take_slot()
+def pre_fork(server: Arbiter, worker: Worker) -> None:
+    """Give the worker its place on the notice board, and with it its socket."""
+    worker.board, worker.slot, worker.listeners = board, board.take_slot(), len(server.LISTENERS)
 
 
 def post_worker_init(worker: Worker) -> None:
@@ -54,7 +57,8 @@ def worker_exit(_server: object, worker: Worker) -> None:
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """Count, in the master, a worker that ended without being asked to."""
+    """Close the ended worker's door and count it, in the master, unless it was asked to end."""
+    worker.close_door()
     slot = board.free_slot(worker.slot)
     stopping = not server.LISTENERS
     if not (slot.left or stopping):

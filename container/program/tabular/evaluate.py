@@ -62,10 +62,12 @@ def evaluate(
     problem_type: ProblemType,
     *,
     seed: int,
+    importance: bool = True,
 ) -> Evaluation:
     """Predict `features` (n, columns) and compare with `truth` (n,), which may hold classes the model never saw.
 
-    The same arguments and seed give the same evaluation. Raises ValueError when there is no row or shapes disagree.
+    The same arguments and seed give the same evaluation. Without `importance` the columns' importances, which take the
+    longest, are left out. Raises ValueError when there is no row or shapes disagree.
     """
     if not len(truth) or features.shape != (len(truth), len(columns)):
         raise ValueError(
@@ -84,7 +86,10 @@ def evaluate(
             metrics = _classification_metrics(truth, predicted, classes, probabilities)
         else:
             metrics = _regression_metrics(truth, predicted)
-        importances = _importances(estimator, features, truth, predicted, columns, problem_type=problem_type, seed=seed)
+        importances: tuple[Importance, ...] = ()
+        if importance:
+            arguments = (estimator, features, truth, predicted, columns)
+            importances = _importances(*arguments, problem_type=problem_type, seed=seed)
     metrics = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
     return Evaluation(
         problem_type, metrics, truth, predicted, classes, probabilities, importances, column_count=len(columns)

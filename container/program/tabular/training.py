@@ -120,6 +120,8 @@ def judge(job: Job, options: Options, trained: TabularModel, dataset: Dataset) -
         trained.schema.names,
         trained.schema.problem_type,
         seed=options.seed,
+        # Told to stop, a job has a model to save and no time for more. Asking tells that it will end by itself.
+        importance=not job.stopping,
     )
     for name, value in evaluation.metrics.items():
         job.metric(f"validation:{name}", value)

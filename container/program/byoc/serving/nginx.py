@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byoc.errors import UserError
+from byoc.serving import runtime
 from byoc.serving.settings import MEBIBYTE
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ def fill_in(template: str, settings: Settings, folder: Path) -> str:
 
     """
     words = {
-        "user": _user(),
+        "user": _user(folder),
+        "workers": "\n        ".join(
+            f"server unix:{runtime.door(folder, worker)} max_fails=0;" for worker in range(settings.workers)
+        ),
         "runtime": str(folder),
         "port": str(settings.port),
         "max_payload": str(settings.max_payload),
@@ -69,13 +73,14 @@ def command(file: Path) -> list[str]:
     return [find() or "nginx", "-p", str(file.parent), "-e", "stderr", "-c", str(file)]
 
 
-def _user() -> str:
-    """Return nginx's `user` line: its worker is nobody where that can be."""
+def _user(folder: Path) -> str:
+    """Return nginx's `user` line: its worker is nobody, where root may step down and nobody can reach the folder."""
     if os.geteuid() != 0:
         return "# not root: nginx runs as the user it is started by"
     status = Path("/proc/self/status").read_text(encoding="ascii")
     effective = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    if effective is not None and int(effective[1], 16) & STEP_DOWN == STEP_DOWN:
+    reachable = all(parent.stat().st_mode & 0o001 for parent in folder.parents if parent.exists())
+    if reachable and effective is not None and int(effective[1], 16) & STEP_DOWN == STEP_DOWN:
         return "user nobody nogroup;"
     # Told of no user, nginx would give its folders to its default one and fail. Told to stay root, it only complains
     # of initgroups().

@@ -30,6 +30,30 @@ def board() -> Board:
     return Board(folder() / "board")
 
 
+def listener(folder: Path, worker: int) -> Path:
+    """Return the socket that gunicorn's master makes for one of its workers."""
+    return folder / f"gunicorn-{worker}.sock"
+
+
+def door(folder: Path, worker: int) -> Path:
+    """Return the path under which nginx finds a worker's socket, there only while a worker stands behind it.
+
+    Where it is missing nginx cannot connect, and asks another worker at once instead of waiting for a new one.
+    """
+    return folder / f"worker-{worker}.sock"
+
+
+def open_door(worker: int) -> None:
+    """Let nginx find the worker."""
+    close_door(worker)
+    door(folder(), worker).symlink_to(listener(folder(), worker))
+
+
+def close_door(worker: int) -> None:
+    """Keep nginx from finding the worker."""
+    door(folder(), worker).unlink(missing_ok=True)
+
+
 def tell_reason(text: str) -> None:
     """Leave the reason for which the server cannot go on, for the supervisor's last line."""
     if VARIABLE in os.environ:

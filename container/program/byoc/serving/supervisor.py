@@ -259,6 +259,8 @@ def _child_environ(settings: Settings, folder: Path) -> dict[str, str]:
         # Each worker computes with its share of the CPUs; more threads than CPUs cost most of the speed.
         "OPENBLAS_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
+        # Threads that wait by spinning keep each other from the CPUs where there are more threads than CPUs.
+        "OMP_WAIT_POLICY": "PASSIVE",
         **os.environ,
         "OMP_NUM_THREADS": threads,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROGRAM), os.environ.get("PYTHONPATH", "")])),

@@ -15,6 +15,7 @@ import gevent
 from gevent import socket
 from gunicorn.workers.ggevent import GeventWorker
 
+from byoc.serving import runtime
 from byoc.serving.board import BEAT, Board, Slot
 
 if TYPE_CHECKING:
@@ -31,14 +32,23 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     board: Board
     sockets: list[Any]
+    listeners: int
     slot: int
     service: Service
 
     def patch(self) -> None:
-        """Make only the listening sockets gevent's."""
-        self.sockets = [
-            socket.socket(each.FAMILY, socket.SOCK_STREAM, fileno=each.sock.detach()) for each in self.sockets
-        ]
+        """Keep only this worker's listening socket, and make it gevent's."""
+        own = self.sockets[self.door]
+        self.sockets = [socket.socket(own.FAMILY, socket.SOCK_STREAM, fileno=own.sock.detach())]
+
+    @property
+    def door(self) -> int:
+        """The number of this worker's socket; as many as there are workers at a time, so each has its own."""
+        return self.slot % self.listeners
+
+    def close_door(self) -> None:
+        """Have nginx send requests to others."""
+        runtime.close_door(self.door)
 
     def begin(self) -> None:
         """Load the model where it could not be shared, and show readiness; gunicorn's post_worker_init calls this."""
@@ -47,6 +57,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self.service.load()
         self.service.batcher.on_change = self.show
         self.show()
+        runtime.open_door(self.door)
         gevent.spawn(self._beat)
 
     def show(self) -> None:
@@ -60,6 +71,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             gevent.sleep(BEAT)
         seconds = time.monotonic() - self.service.batcher.busy_since
         log.error("a prediction has been running for %.0f s and cannot be interrupted; replacing this worker", seconds)
+        self.close_door()
         self.service.batcher.abandon()
         gevent.sleep(FAREWELL)
         # The thread that is stuck would keep an ordinary exit waiting.

@@ -98,6 +98,9 @@ def run(
     started = time.monotonic()
     notice = StopNotice()
     notice.install()
+    # Read by OpenMP when an algorithm first loads it. Threads that wait by spinning keep each other from the CPUs where
+    # there are more threads than CPUs: training then takes ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logs.setup(logging.INFO)
     paths = Paths.from_environ(os.environ)
     try:

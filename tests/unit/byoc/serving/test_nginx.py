@@ -22,7 +22,7 @@ def test_limits_come_from_the_settings(tmp_path):
     assert "client_max_body_size 104857600;" in text
     assert "the limit of 100 MB" in text
     assert f"proxy_read_timeout {resolved.nginx_timeout}s;" in text
-    assert str(tmp_path / "gunicorn.sock") in text
+    assert str(tmp_path / "worker-0.sock") in text
     assert "{{" not in text
 
 
@@ -38,9 +38,12 @@ def test_who_nginx_runs_as(monkeypatch, capabilities, tmp_path):
     status.write_text(f"Name:\tx\nCapEff:\t{capabilities:016x}\n")
     monkeypatch.setattr(nginx, "Path", lambda _path: status)
     monkeypatch.setattr(nginx.os, "geteuid", lambda: 0)
-    assert nginx._user().startswith("user nobody") is bool(capabilities)
+    reachable = tmp_path.parents[-1] / "byoc"
+    assert nginx._user(reachable).startswith("user nobody") is bool(capabilities)
+    (tmp_path / "private").mkdir(mode=0o700)
+    assert nginx._user(tmp_path / "private" / "byoc").startswith("user root")
     monkeypatch.setattr(nginx.os, "geteuid", lambda: 1000)
-    assert not nginx._user().startswith("user ")
+    assert not nginx._user(reachable).startswith("user ")
 
 
 def test_the_real_nginx_takes_it_and_says_what_it_refuses(tmp_path, monkeypatch):
