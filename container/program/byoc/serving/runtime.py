@@ -45,13 +45,16 @@ def door(folder: Path, worker: int) -> Path:
 
 def open_door(worker: int) -> None:
     """Let nginx find the worker."""
-    close_door(worker)
-    door(folder(), worker).symlink_to(listener(folder(), worker))
+    own = door(folder(), worker)
+    own.unlink(missing_ok=True)
+    own.symlink_to(listener(folder(), worker))
 
 
 def close_door(worker: int) -> None:
-    """Keep nginx from finding the worker."""
-    door(folder(), worker).unlink(missing_ok=True)
+    """Have nginx send requests to other workers; the last door stays open, since a short wait beats a refusal."""
+    own = door(folder(), worker)
+    if any(other != own for other in folder().glob(own.name.replace(str(worker), "*"))):
+        own.unlink(missing_ok=True)
 
 
 def tell_reason(text: str) -> None:

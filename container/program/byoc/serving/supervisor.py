@@ -90,7 +90,12 @@ class Supervisor:
         self._spawn("gunicorn", [sys.executable, "-m", "gunicorn", "-c", str(PROGRAM / "gunicorn.conf.py"), "wsgi:app"])
 
     def _spawn(self, name: str, command: list[str]) -> None:
-        """Start a child in a process group of its own: a Ctrl-C on the terminal is for us to order."""
+        """Start a child in a process group of its own: a Ctrl-C on the terminal is for us to order.
+
+        Outside a container, where we are not PID 1, setpriv has the kernel end the child should we be killed.
+        """
+        if shutil.which("setpriv"):
+            command = ["setpriv", "--pdeathsig", "TERM", *command]
         pid = os.posix_spawnp(
             command[0],
             command,
