@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from byoc.flavors import sklearn as flavor
-from tests.program import Server, serving
+from tests.program import Server, serving, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -220,7 +220,7 @@ def test_outputs_and_default_accept_are_set_by_the_environment(
     cells = list(csv.reader(penguins.post(as_csv(rows), Accept=CSV).text.splitlines()))
     assert [row[0] for row in cells] == [each["predicted_label"] for each in expected]
     assert [json.loads(row[2]) for row in cells] == probabilities
-    assert len(penguins.children()["worker"]) == 3
+    wait_until(lambda: len(penguins.children()["worker"]) == 3, what="all three workers")
 
 
 def test_columns_by_name_in_any_order(penguins: Server, trained_on: Callable[[str], Trained]) -> None:

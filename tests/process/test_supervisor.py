@@ -190,6 +190,16 @@ def test_a_model_that_loads_once_and_never_again(scripted: Path, base: Path) -> 
         assert server.last_line().startswith("stopped: workers died ")
 
 
+def test_a_killed_supervisor_takes_its_children_along(scripted: Path, base: Path) -> None:
+    """Outside a container nobody else would end them, and the port would stay taken."""
+    with serving(base, scripted) as server:
+        children = server.children()
+        assert children["nginx"]
+        assert children["gunicorn"]
+        server.stop(signal.SIGKILL)
+        wait_until(lambda: not server.left_over(children), what="the end of nginx and gunicorn")
+
+
 def test_no_zombies_after_many_workers(scripted: Path, base: Path) -> None:
     """Check 42: a hundred workers come and go in order, by a variable of gunicorn's own, which is still honoured."""
     variables = {"MODEL_SERVER_WORKERS": "10", "GUNICORN_CMD_ARGS": "--max-requests 1"}

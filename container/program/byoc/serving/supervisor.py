@@ -82,7 +82,7 @@ class Supervisor:
     def _start(self) -> None:
         """Start the health check first, then nginx, then gunicorn: the port is open before the model is loaded."""
         settings = self.settings
-        log.info("serving", extra={name: str(value) for name, value in asdict(settings).items()})
+        log.info("serving", extra=asdict(settings))
         _check_port(settings.port)
         health.answer_in_background(self.folder / "health.sock", self._reason_not_ready)
         if settings.use_nginx:
