@@ -2,15 +2,11 @@
 
 They are drawn by hand because matplotlib would not fit the image's size budget, and because a few lines of SVG are
 sharper, smaller and easier to read aloud than a bitmap: no JavaScript, no network, tooltips, light and dark. The page
-that shows them includes `STYLE` once. What blue and orange say is also said by position, by a number or by dashes.
+that shows them includes `svg.STYLE` once. What blue and orange say is also said by position, by a number or by dashes.
 """
 
 import math
-import re
-import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,67 +14,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import auc, roc_curve
 
 from tabular.evaluate import Importance
+from tabular.svg import WIDTH, Plot, document, fixed, label_width, number, percent, text
 
-WIDTH = 400.0  # about a card's on a desk; on a phone it shrinks by a fifth and stays legible
 MOST_CLASSES, MOST_CURVES, MOST_POINTS, MOST_BARS = 20, 8, 1_000, 20
-
-STYLE = """
-:root { --ink:#1b2026; --muted:#626b75; --line:#e3e6e8; --right:#0b67a8; --wrong:#c2500a; --on:#fff;
-  --c0:#0b67a8; --c1:#c2500a; --c2:#00795c; --c3:#a8508a; --c4:#b07800; --c5:#3d9bd1; --c6:#6b5b95; --c7:#56606b }
-@media screen and (prefers-color-scheme: dark) { :root { --ink:#e9ecef; --muted:#9ba5b0; --line:#323941;
-  --right:#62b4f0; --wrong:#f5a35c; --on:#0d1217; --c0:#62b4f0; --c1:#f5a35c; --c2:#3fc9a0; --c3:#e59bcb; --c4:#edc948;
-  --c5:#a9d6f5; --c6:#b9a7ec; --c7:#b6bec7 } }
-.chart { display:block; width:100%; height:auto; margin:0 auto }
-.chart text { font:12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill:var(--ink);
-  font-variant-numeric:tabular-nums }
-.chart .muted { fill:var(--muted) } .chart .small { font-size:11px } .chart .big { font-size:17px; font-weight:600 }
-.chart .on { fill:var(--on) } .chart .end { text-anchor:end } .chart .mid { text-anchor:middle }
-.chart .grid { stroke:var(--line) } .chart .axis { stroke:var(--muted) }
-.chart .guide { stroke:var(--muted); stroke-dasharray:4 4; fill:none }
-.chart .mark { stroke:var(--ink); stroke-width:1.5; stroke-dasharray:5 3 }
-.chart .right { fill:var(--right) } .chart .wrong { fill:var(--wrong) } .chart .empty { fill:var(--line); opacity:.45 }
-.chart .dot { fill:var(--right); fill-opacity:.5 } .chart .whisker { stroke:var(--ink); stroke-width:1.5 }
-.chart .curve { fill:none; stroke-width:2.25; stroke-linejoin:round }
-"""
-
-MINUS = "\u2212"
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def text(value: object, most: float = math.inf) -> str:
-    """Escape anything for HTML and XML, cut with an ellipsis at `most` columns (an ideograph takes two)."""
-    clean = _UNPRINTABLE.sub("\ufffd", str(value)) or "(empty)"
-    used = 0
-    for index, character in enumerate(clean):
-        used += _columns(character)
-        if used > most:
-            return escape(clean[: max(1, index - 1)]) + "…"
-    return escape(clean)
-
-
-def number(value: float) -> str:
-    """Write a number for people: four significant digits below ten thousand, whole and grouped above."""
-    if not math.isfinite(value):
-        return "–"  # noqa: RUF001
-    magnitude = abs(value)
-    if magnitude and not 1e-4 <= magnitude < 1e9:  # noqa: PLR2004
-        written = f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
-    else:
-        written = f"{value:,.0f}" if magnitude >= 9_999.5 else f"{value:,.4g}"  # noqa: PLR2004
-    return written.replace("-", MINUS)
-
-
-def fixed(value: float) -> str:
-    """Write a score with three decimals."""
-    return f"{value:.3f}".replace("-0.000", "0.000").replace("-", MINUS)
-
-
-def percent(share: float) -> str:
-    """Write a share of one with a decimal, never rounded up to 100 % nor down to 0 %."""
-    shown = round(100 * share, 1)
-    if share < 1 <= shown / 100:
-        return "> 99.9\u00a0%"
-    return f"{shown:g}\u00a0%" if share <= 0 or shown > 0 else "< 0.1\u00a0%"
 
 
 def confusion_matrix(truth: NDArray[np.intp], predicted: NDArray[np.intp], labels: Sequence[Any]) -> str:
@@ -89,7 +27,7 @@ def confusion_matrix(truth: NDArray[np.intp], predicted: NDArray[np.intp], label
     counts = [[int(np.sum(predicted[truth == row] == column)) for column in shown] for row in shown]
     cell = max(32.0, 290 / len(names))
     tall = max(32.0, min(cell, 74.0))
-    slanted = max(_width(name) for name in names) > cell - 8
+    slanted = max(label_width(name) for name in names) > cell - 8
     left, top = 100.0, 96.0 if slanted else 46.0
     parts = [f'<text x="0" y="{top - 10}" class="muted small">true ↓ predicted →</text>']
     for column, name in enumerate(names):
@@ -111,7 +49,7 @@ def confusion_matrix(truth: NDArray[np.intp], predicted: NDArray[np.intp], label
         note = f"The {len(names)} most frequent of {len(labels)} classes."
         parts.append(f'<text x="{left}" y="{height - 6}" class="muted small">{note}</text>')
     label = f"Confusion matrix: {int(np.sum(truth == predicted)):,} of {len(truth):,} rows are on the diagonal"
-    return _svg(left + len(names) * cell + (58 if slanted else 10), height, label, parts)
+    return document(left + len(names) * cell + (58 if slanted else 10), height, label, parts)
 
 
 def roc_curves(truth: NDArray[np.intp], probabilities: NDArray[np.float64], classes: Sequence[Any]) -> str:
@@ -124,7 +62,7 @@ def roc_curves(truth: NDArray[np.intp], probabilities: NDArray[np.float64], clas
     candidates = [1] if len(classes) == 2 else np.argsort(-frequency, kind="stable").tolist()  # noqa: PLR2004
     drawable = [column for column in candidates if 0 < frequency[column] < len(truth)]
     shown = sorted(drawable[:MOST_CURVES])
-    plot = _Plot(0, 1, 0, 1, height=345)
+    plot = Plot(0, 1, 0, 1, height=345)
     parts = [*plot.axes("false positive rate", "true positive rate"), plot.path([0, 1], [0, 1], 'class="guide"')]
     legend = plot.y(0) - 18 * len(shown)
     for index, column in enumerate(shown):
@@ -138,7 +76,7 @@ def roc_curves(truth: NDArray[np.intp], probabilities: NDArray[np.float64], clas
         parts.append(f'<path d="M{x:.1f} {y - 4:.1f}h24" class="curve" {stroke}/>')
         parts.append(f'<text x="{x + 32:.1f}" y="{y:.1f}">{text(classes[column], 13)}<title>{text(tip)}</title></text>')
         parts.append(f'<text x="{plot.right - 6:.1f}" y="{y:.1f}" class="end">{area}</text>')
-    return _svg(WIDTH, plot.height, f"ROC curves of {len(shown)} of {len(classes)} classes", parts)
+    return document(WIDTH, plot.height, f"ROC curves of {len(shown)} of {len(classes)} classes", parts)
 
 
 def predicted_against_true(truth: NDArray[Any], predicted: NDArray[Any]) -> str:
@@ -147,11 +85,11 @@ def predicted_against_true(truth: NDArray[Any], predicted: NDArray[Any]) -> str:
     if len(pairs) > MOST_POINTS:
         pairs = pairs[np.random.default_rng(0).choice(len(pairs), MOST_POINTS, replace=False)]
     low, high = _limits(pairs, margin=0.03)
-    plot = _Plot(low, high, low, high, height=345)
+    plot = Plot(low, high, low, high, height=345)
     parts = [*plot.axes("true", "predicted"), plot.path([low, high], [low, high], 'class="guide"')]
     radius = 3.6 if len(pairs) <= 300 else 2.4  # noqa: PLR2004
     parts += [f'<circle cx="{plot.x(x):.1f}" cy="{plot.y(y):.1f}" r="{radius}" class="dot"/>' for x, y in pairs]
-    return _svg(WIDTH, plot.height, f"Predicted against true values of {len(pairs):,} rows", parts)
+    return document(WIDTH, plot.height, f"Predicted against true values of {len(pairs):,} rows", parts)
 
 
 def histogram(values: NDArray[Any], name: str, mark: float | None = None) -> str:
@@ -160,7 +98,7 @@ def histogram(values: NDArray[Any], name: str, mark: float | None = None) -> str
     low, high = _limits(values)
     edges = np.linspace(low, high, min(40, max(5, math.ceil(2 * len(values) ** (1 / 3)))) + 1)
     counts, _ = np.histogram(values, edges)
-    plot = _Plot(low, high, 0, max(1.0, 1.08 * counts.max()), height=345)
+    plot = Plot(low, high, 0, max(1.0, 1.08 * counts.max()), height=345)
     parts = plot.axes(name, "rows")
     for count, start, end in zip(counts, edges[:-1], edges[1:], strict=True):
         x, y = plot.x(start), plot.y(count)
@@ -169,7 +107,7 @@ def histogram(values: NDArray[Any], name: str, mark: float | None = None) -> str
         parts.append(f"<title>{number(start)} to {number(end)}: {count:,} rows</title></rect>")
     if mark is not None and low <= mark <= high:
         parts.append(plot.path([mark, mark], [0, plot.top], 'class="mark"'))
-    return _svg(WIDTH, plot.height, f"Distribution of {name} over {len(values):,} rows", parts)
+    return document(WIDTH, plot.height, f"Distribution of {name} over {len(values):,} rows", parts)
 
 
 def importance_bars(importances: Sequence[Importance]) -> str:
@@ -214,56 +152,7 @@ def _bars(rows: Sequence[tuple[str, float, float, str, str]], label: str) -> str
         parts.append(f'<text x="{WIDTH}" y="{y + 13}" class="end">{text(caption)}</text></g>')
     height = step * len(rows) + 4
     parts.append(f'<path d="M{zero:.1f} 0v{height:g}" class="axis"/>')
-    return _svg(WIDTH, height, label, parts)
-
-
-@dataclass(frozen=True)
-class _Plot:
-    """Maps data to pixels and draws the axes."""
-
-    low: float
-    high: float
-    bottom: float
-    top: float
-    height: float
-    left: float = 62.0
-    right: float = WIDTH - 10
-
-    def x(self, value: float) -> float:
-        return self.left + (value - self.low) / (self.high - self.low) * (self.right - self.left)
-
-    def y(self, value: float) -> float:
-        return self.height - 46 - (value - self.bottom) / (self.top - self.bottom) * (self.height - 58)
-
-    def axes(self, across: str, up: str) -> list[str]:
-        floor = self.y(self.bottom)
-        parts = []
-        for tick in _ticks(self.low, self.high):
-            parts.append(f'<path d="M{self.x(tick):.1f} {floor:.1f}V12" class="grid"/>')
-            parts.append(f'<text x="{self.x(tick):.1f}" y="{floor + 17:.1f}" class="mid muted">{number(tick)}</text>')
-        for tick in _ticks(self.bottom, self.top):
-            parts.append(f'<path d="M{self.left} {self.y(tick):.1f}H{self.right}" class="grid"/>')
-            parts.append(
-                f'<text x="{self.left - 7}" y="{self.y(tick) + 4:.1f}" class="end muted">{number(tick)}</text>'
-            )
-        parts.append(f'<path d="M{self.left} {floor:.1f}H{self.right}" class="axis"/>')
-        middle = (self.left + self.right) / 2
-        parts.append(f'<text x="{middle:.1f}" y="{self.height - 8:.1f}" class="mid">{text(across, 50)}</text>')
-        turn = f'transform="translate(12 {(12 + floor) / 2:.1f}) rotate(-90)"'
-        return [*parts, f'<text {turn} class="mid">{text(up, 50)}</text>']
-
-    def path(self, xs: Iterable[float], ys: Iterable[float], attributes: str, tip: str = "") -> str:
-        points = "L".join(f"{self.x(x):.1f} {self.y(y):.1f}" for x, y in zip(xs, ys, strict=True))
-        return f'<path d="M{points}" {attributes}>' + (f"<title>{text(tip)}</title>" if tip else "") + "</path>"
-
-
-def _svg(width: float, height: float, label: str, parts: Iterable[str]) -> str:
-    # Wide pictures (many classes) keep three quarters of their size and scroll, rather than become unreadable.
-    style = f"max-width:{1.25 * width:.0f}px" + (f";min-width:{0.75 * width:.0f}px" if width > 1.2 * WIDTH else "")
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {width:g} {height:g}" style="{style}"'
-        f' role="img" aria-label="{text(label)}"><title>{text(label)}</title>{"".join(parts)}</svg>'
-    )
+    return document(WIDTH, height, label, parts)
 
 
 def _cell(x: float, y: float, wide: float, tall: float, *, count: int, share: float, correct: bool, tip: str) -> str:
@@ -283,14 +172,6 @@ def _cell(x: float, y: float, wide: float, tall: float, *, count: int, share: fl
     return "".join([*parts, "</g>"])
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Return some five round numbers between two."""
-    raw = (high - low) / 5
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
-    return [tick * step for tick in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-
-
 def _limits(values: NDArray[Any], margin: float = 0.0) -> tuple[float, float]:
     """Return the least and the largest value, apart even where all are the same; a margin is a share of their span."""
     if not values.size:
@@ -306,12 +187,3 @@ def _finite(rows: NDArray[Any]) -> NDArray[np.float64]:
     kept: NDArray[np.float64] = np.asarray(rows, dtype=np.float64)
     kept = kept[np.isfinite(kept).all(axis=1)]
     return kept.clip(-1e150, 1e150)
-
-
-def _columns(character: str) -> int:
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _width(value: object) -> float:
-    """Estimate a label's width in pixels."""
-    return 6.8 * min(14, sum(map(_columns, str(value))))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tabular import charts
-from tabular.charts import fixed, number, percent, text
+from tabular import charts, svg
 from tabular.evaluate import Evaluation, encode
+from tabular.svg import fixed, number, percent, text
 
 MEANINGS = {
     "accuracy": ("Accuracy", "share of the rows labelled correctly"),
@@ -92,7 +92,7 @@ def render(
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
-        f"<style>{charts.STYLE}{STYLE}</style></head>\n<body><main><h1>{title}</h1>\n{hero}\n"
+        f"<style>{svg.STYLE}{STYLE}</style></head>\n<body><main><h1>{title}</h1>\n{hero}\n"
         f'{_tiles(evaluation.metrics)}\n<div class="cards">\n' + "\n".join(cards) + "\n</div></main></body></html>\n"
     )
 

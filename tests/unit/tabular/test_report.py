@@ -19,6 +19,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
 from tabular import charts
+from tabular import svg as drawing
 from tabular.evaluate import Evaluation, Importance, evaluate
 from tabular.report import render
 
@@ -329,7 +330,7 @@ def test_importances_below_zero_point_the_other_way():
     ],
 )
 def test_numbers_for_people(value, shown):
-    assert charts.number(value) == shown
+    assert drawing.number(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -337,4 +338,4 @@ def test_numbers_for_people(value, shown):
     [(0, "0 %"), (1, "100 %"), (0.9333, "93.3 %"), (0.99999, "> 99.9 %"), (0.00001, "< 0.1 %"), (0.5, "50 %")],
 )
 def test_percentages_never_pretend_to_be_all_or_none(share, shown):
-    assert charts.percent(share).replace("\u00a0", " ") == shown
+    assert drawing.percent(share).replace("\u00a0", " ") == shown

@@ -6,7 +6,6 @@ nginx or gunicorn's master ends, and when workers crash again and again; only th
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import os
@@ -17,19 +16,19 @@ import socket
 import sys
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from byoc import logs
-from byoc.errors import ConfigurationError, UserError
+from byoc.errors import UserError
 from byoc.serving import health, nginx, runtime
 from byoc.serving.board import Board
-from byoc.serving.settings import NOTICE, Settings
+from byoc.serving.settings import NOTICE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import FrameType
+
+    from byoc.serving.settings import Settings
 
 log = logging.getLogger("byoc.serve")
 
@@ -204,58 +203,6 @@ class Supervisor:
         while self._children:
             self._next_signal(TICK)
             self._reap()
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command `serve`; return its exit code."""
-    options = _parse(argv)
-    logs.setup(logging.INFO)
-    try:
-        settings = Settings.from_environ(os.environ)
-        logging.getLogger().setLevel(settings.log_level)
-        if settings.use_nginx and nginx.find() is None:
-            log.warning("nginx is not installed: gunicorn serves alone, without nginx's protection from slow clients")
-            settings = replace(settings, use_nginx=False)
-        if options.show_config:
-            template = nginx.TEMPLATE.read_text(encoding="utf-8")
-            sys.stdout.write(nginx.fill_in(template, settings, Path("/tmp/byoc")))  # noqa: S108 - only to be read
-            return 0
-        return _check(settings) if options.check else Supervisor(settings).run()
-    except ConfigurationError as error:
-        for problem in error.problems:
-            log.error("%s", problem)  # noqa: TRY400 - a user's mistake needs no traceback
-        log.error("stopped: the environment has %d mistakes, see above", len(error.problems))  # noqa: TRY400
-        return 2
-    except (UserError, OSError) as error:
-        log.error("stopped: %s", error)  # noqa: TRY400
-        return 1
-
-
-def _check(settings: Settings) -> int:
-    """Check what can be checked without a model: the program, gunicorn's settings, nginx's configuration."""
-    from byoc.serving.handler import Handler, load_module  # noqa: PLC0415 - only --check pays for the import
-
-    handler = Handler.from_module(load_module())
-    with tempfile.TemporaryDirectory(prefix="byoc-") as folder:
-        if settings.use_nginx:
-            nginx.configure(settings, Path(folder))
-    log.info("predictor.py can be imported (data as %s), nginx.conf is valid", handler.takes)
-    return 0
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="serve",
-        description="Serve the model in /opt/ml/model on port 8080: /ping and /invocations.",
-        epilog="Set by the environment: MODEL_SERVER_WORKERS, MODEL_SERVER_TIMEOUT, SAGEMAKER_BIND_TO_PORT, "
-        "SAGEMAKER_MAX_PAYLOAD_IN_MB, SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT, SAGEMAKER_INFERENCE_OUTPUT, "
-        "SAGEMAKER_CONTAINER_LOG_LEVEL, SAGEMAKER_BASE_DIR and more: README.md has the table.",
-    )
-    # SageMaker's word arrives here when the image is given an entry point of its own: `python3 serve serve`.
-    parser.add_argument("word", nargs="?", choices=["serve"], help=argparse.SUPPRESS)
-    parser.add_argument("--check", action="store_true", help="check the program and its configuration, then exit")
-    parser.add_argument("--show-config", action="store_true", help="print nginx's configuration, then exit")
-    return parser.parse_args(argv)
 
 
 def _child_environ(settings: Settings, folder: Path) -> dict[str, str]:
