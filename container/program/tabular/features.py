@@ -56,11 +56,12 @@ def drop_unlabelled(frame: pd.DataFrame, target: str) -> pd.DataFrame:
 
 
 def find_problem_type(labels: pd.Series) -> ProblemType:
-    """Tell classification from regression: text, booleans and few different whole numbers are classes."""
+    """Tell classification from regression: text, booleans and whole numbers that are few and come again are classes."""
     if not pd.api.types.is_numeric_dtype(labels) or pd.api.types.is_bool_dtype(labels):
         return "classification"
     whole = bool((labels % 1 == 0).all())
-    return "classification" if whole and labels.nunique() <= MOST_INTEGER_CLASSES else "regression"
+    most = min(MOST_INTEGER_CLASSES, len(labels) // 2)
+    return "classification" if whole and labels.nunique() <= most else "regression"
 
 
 def learn(frame: pd.DataFrame, target: str, problem_type: ProblemType) -> Schema:
@@ -77,6 +78,8 @@ def learn(frame: pd.DataFrame, target: str, problem_type: ProblemType) -> Schema
     classes = tuple(value.item() for value in np.unique(labels)) if problem_type == "classification" else ()
     if problem_type == "classification" and len(classes) < 2:  # noqa: PLR2004
         raise DataError(f"column '{target}', the target, holds only one class: there is nothing to learn")
+    if len(classes) > len(labels) // 2:
+        log.warning("column '%s' has %d classes in %d rows: is it the right target?", target, len(classes), len(labels))
     return Schema(columns, target, problem_type, classes)
 
 

@@ -77,10 +77,11 @@ def test_rows_without_a_label_are_left_out():
 PROBLEMS = {
     "text": (["a", "b"], "classification"),
     "booleans": ([True, False], "classification"),
-    "few whole numbers": ([0, 1, 2], "classification"),
-    "few whole floats": ([1.0, 2.0], "classification"),
-    "20 whole numbers": (list(range(20)), "classification"),
-    "21 whole numbers": (list(range(21)), "regression"),
+    "few whole numbers": ([0, 1, 2] * 2, "classification"),
+    "few whole floats": ([1.0, 2.0] * 2, "classification"),
+    "20 whole numbers": (list(range(20)) * 2, "classification"),
+    "21 whole numbers": (list(range(21)) * 2, "regression"),
+    "whole numbers that do not come again": (list(range(15)), "regression"),
     "fractions": ([0.5, 1.0], "regression"),
     "infinite": ([1.0, float("inf")], "regression"),
 }
