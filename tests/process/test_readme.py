@@ -159,6 +159,7 @@ def test_the_paths_answer(server):
     answers = {
         "GET /ping": lambda: requests.get(f"{server.url}/ping", timeout=5),
         "POST /invocations": lambda: server.post("5.1,3.5,1.4,0.2"),
+        "GET /execution-parameters": lambda: requests.get(f"{server.url}/execution-parameters", timeout=5),
     }
     for request, answer in README.table("request"):
         answers_to = answers.pop(codes(request)[0])

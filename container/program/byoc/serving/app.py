@@ -10,6 +10,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import gevent
+import orjson
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
@@ -127,6 +128,17 @@ def create_app(settings: Settings, handler: Handler) -> Flask:
         )
         return Response(body, content_type=media_type)
 
+    @app.get("/execution-parameters")
+    def execution_parameters() -> Response:
+        """Answer batch transform, which asks once before it sends its requests."""
+        batch = settings.batch
+        told = {
+            "MaxConcurrentTransforms": batch.concurrent,
+            "BatchStrategy": batch.strategy,
+            "MaxPayloadInMB": batch.payload_mb,
+        }
+        return Response(orjson.dumps(told), content_type="application/json")
+
     @app.before_request
     def start() -> None:
         g.started = time.monotonic()
@@ -185,7 +197,7 @@ def _explain(error: Exception) -> Response:
 def _explain_http(error: HTTPException) -> RequestError:
     status = error.code or 500
     message = {
-        404: f"there is no {request.path[:100]} here; POST /invocations and GET /ping are",
+        404: f"there is no {request.path[:100]} here; POST /invocations, GET /ping and GET /execution-parameters are",
         405: f"{request.path} does not take {request.method}",
         413: "the body is larger than the limit set by SAGEMAKER_MAX_PAYLOAD_IN_MB",
     }.get(status, error.description or error.name)
