@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 import orjson
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from byoc.errors import RowError
-from byoc.serving import formats
+from byoc.serving import compression, formats
 from byoc.serving.batcher import Batcher
 from byoc.serving.errors import RequestError
 from byoc.serving.handler import Call
@@ -123,9 +123,8 @@ def create_app(settings: Settings, handler: Handler) -> Flask:
 
     @app.post("/invocations")
     def invocations() -> Response:
-        body, media_type = service.answer(
-            request.get_data(cache=False), request.headers.get("Content-Type", ""), request.headers.get("Accept", "")
-        )
+        headers = request.headers
+        body, media_type = service.answer(_body(), headers.get("Content-Type", ""), headers.get("Accept", ""))
         return Response(body, content_type=media_type)
 
     @app.get("/execution-parameters")
@@ -153,6 +152,22 @@ def create_app(settings: Settings, handler: Handler) -> Flask:
 
     app.register_error_handler(Exception, _explain)
     return app
+
+
+def _body() -> bytes:
+    """Return the request's body, unpacked in a thread where it is compressed.
+
+    Raises:
+        RequestError: it cannot be unpacked.
+
+    """
+    is_compressed = compression.is_compressed(request.headers.get("Content-Encoding", ""))
+    body = request.get_data(cache=False)
+    if not is_compressed:
+        return body
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    unpacked: bytes = gevent.get_hub().threadpool.apply(compression.unpack, (body, limit))
+    return unpacked
 
 
 def _user_answer(result: Any, accept: str) -> tuple[bytes, str]:

@@ -1,6 +1,7 @@
 """The whole app in one process: requests in, answers and errors out."""
 
 import csv
+import gzip
 import io
 import json
 import logging
@@ -153,6 +154,32 @@ def test_other_paths_methods_and_sizes(iris, model_dir):
     assert error(iris.get("/" + "\x01é" * 3000), 404)["code"] == "not_found"
     large = post(client(model_dir, {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "1"}), b"1" * ((1 << 20) + 1))
     assert "SAGEMAKER_MAX_PAYLOAD_IN_MB" in error(large, 413)["message"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip"])
+def test_a_gzip_body_is_what_it_holds(iris, encoding):
+    """Fault test 20."""
+    answer = post(iris, gzip.compress(text(ROWS)), Content_Encoding=encoding)
+    assert answer.data.decode().splitlines() == IRIS.labels(slice(None))
+    assert post(iris, text(TWO), Content_Encoding="identity").data == b"setosa\nvirginica\n"
+
+
+def test_a_users_input_fn_gets_the_unpacked_body(model_dir):
+    given = client(model_dir, input_fn=lambda body, content_type: [body.decode()], predict_fn=lambda data, model: data)
+    assert (
+        post(given, gzip.compress(b"text"), "text/plain", Content_Encoding="gzip", Accept="text/csv").data == b"text\n"
+    )
+
+
+def test_gzip_bodies_that_are_refused(iris, model_dir):
+    """Fault test 20."""
+    packed = gzip.compress(text(ROWS))
+    assert error(post(iris, packed[:-9], Content_Encoding="gzip"), 400)["message"] == "the gzip body ends too early"
+    assert error(post(iris, packed, Content_Encoding="br"), 415)["code"] == "unsupported_encoding"
+    limited = client(model_dir, {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "1"})
+    told = error(post(limited, gzip.compress(b"1" * ((1 << 20) + 1)), Content_Encoding="gzip"), 413)
+    assert told["code"] == "payload_too_large"
+    assert "limit of 1 MB" in told["message"]
 
 
 @pytest.mark.parametrize(
