@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
+import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +106,23 @@ def test_a_larger_body_is_refused_before_it_is_read(server: Server) -> None:
         answer = client.recv(4096).decode()
     assert answer.startswith("HTTP/1.1 413 ")
     assert resident(server) - before < 5 * MEBIBYTE
+
+
+def test_a_gzip_bomb_is_refused_in_bounded_memory(server: Server) -> None:
+    """Fault test 20: 1 GiB in 1 MiB is unpacked no further than the limit; an honest body is used."""
+    assert server.post(gzip.compress(b"echo,1\n"), **{"Content-Encoding": "gzip"}).text == "1\n"
+    bomb = gzip.compress(bytes(64 * MEBIBYTE)) * 16
+    peaks = [peak(pid) for pid in server.children()["worker"]]
+    answer = server.post(bomb, **{"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "payload_too_large")
+    grown = [after - before for before, after in zip(peaks, map(peak, server.children()["worker"]), strict=True)]
+    assert max(grown) < 80 * MEBIBYTE
+
+
+def peak(pid: int) -> int:
+    """Return the most memory that a process has ever had resident, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
 def resident(server: Server) -> int:

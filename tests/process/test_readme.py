@@ -159,6 +159,7 @@ def test_the_paths_answer(server):
     answers = {
         "GET /ping": lambda: requests.get(f"{server.url}/ping", timeout=5),
         "POST /invocations": lambda: server.post("5.1,3.5,1.4,0.2"),
+        "GET /execution-parameters": lambda: requests.get(f"{server.url}/execution-parameters", timeout=5),
     }
     for request, answer in README.table("request"):
         answers_to = answers.pop(codes(request)[0])
@@ -187,19 +188,29 @@ def test_the_media_types_take_and_answer_the_shapes_shown(server, trained):
     }
 
     shapes, (answer,) = table["application/json"]
-    assert len(shapes) == 3
+    assert len(shapes) == 5
     for shape in shapes:
-        body = shape.replace("[…]", json.dumps(row)).replace('"name": value', named)
+        body = (
+            shape.replace("[…]", json.dumps(row)).replace('"name": value', named).replace("[name]", json.dumps(names))
+        )
         told = server.post(body, "application/json")
         assert told.status_code == 200, f"{body}: {told.text}"
         assert re.fullmatch(re.escape(answer.replace(" ", "")).replace("…", ".+"), told.text.strip()), told.text
         records = json.loads(body)
+        if "fields" in records:
+            continue  # a table, not a list of records
         (record,) = records["instances"] if isinstance(records, dict) else records
         lines = server.post(f"{json.dumps(record)}\n" * 2, "application/jsonlines").text.splitlines()
         assert [json.loads(line)["predicted_label"] for line in lines] == ["setosa"] * 2, record
 
     by_position, by_name = ",".join(map(str, row)), ",".join(names) + "\n" + ",".join(map(str, row))
     assert [server.post(body).text for body in (by_position, by_name)] == ["setosa\n"] * 2
+
+    assert table["text/libsvm"][0] == ["position:value", "base=1"]
+    for first, content_type in ((0, "text/libsvm"), (1, "text/libsvm; base=1")):
+        body = " ".join(f"{position}:{value}" for position, value in enumerate(row, first))
+        assert server.post(body, content_type).text == "setosa\n"
+    assert server.post(json.dumps([row]), "application/octet-stream").json()["predictions"][0]["score"]
 
 
 # --- training

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import requests
+from scipy import sparse
 
 from byoc.flavors import sklearn as flavor
 from tests.program import Server, serving, wait_until
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
 
 ROW = [5.9, 3.0, 5.1, 1.8]
 CSV, JSON, LINES = "text/csv", "application/json", "application/jsonlines"
+NAMES = [f"column_{number}" for number in range(1, 5)]
+SPARSE = {"keys": [3, 2, 1, 0], "shape": [4], "values": ROW[::-1]}
+# ROW as a RecordIO frame of a protobuf record with a tensor of float64.
+RECORD = bytes.fromhex("0a23d7ce300000000a2e0a0676616c75657312241a220a20") + np.array(ROW).tobytes()
+
+
+def written(write: Callable[..., object], *arguments: Any) -> bytes:
+    """Return what numpy or scipy writes to a file."""
+    out = io.BytesIO()
+    write(out, *arguments)
+    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -99,14 +111,23 @@ def test_ping(iris: Server, method: str) -> None:
         (JSON, json.dumps([{"features": ROW}, {"features": ROW}])),
         (JSON, json.dumps({"instances": [{"data": {"features": {"values": ROW}}}] * 2})),
         (JSON, json.dumps([{f"column_{4 - n}": value for n, value in enumerate(reversed(ROW))}] * 2)),
+        (JSON, json.dumps({"fields": NAMES[::-1], "rows": [ROW[::-1]] * 2})),
+        (JSON, json.dumps({"instances": [{"data": {"features": SPARSE}}, {"features": SPARSE}]})),
+        ("application/octet-stream", json.dumps([dict(zip(NAMES, ROW, strict=True))] * 2)),
+        ("text/libsvm", "0:5.9 1:3.0 2:5.1 3:1.8\n1 3:1.8 0:5.9 1:3 2:5.1\n"),
+        ("text/x-libsvm; base=1", "1:5.9 2:3.0 3:5.1 4:1.8\n" * 2),
+        ("application/x-npy", written(np.save, np.array([ROW, ROW]))),
+        ("application/x-npz", written(np.savez, np.array([ROW, ROW]))),
+        ("application/x-npz", written(sparse.save_npz, sparse.csr_matrix([ROW, ROW]))),
+        ("application/x-recordio-protobuf", RECORD * 2),
         (LINES, f"{json.dumps(ROW)}\n{json.dumps(ROW)}\n\n"),
         (LINES, f"{json.dumps({'features': ROW})}\n{json.dumps({'features': [str(v) for v in ROW]})}"),
     ],
 )
 def test_the_same_rows_in_every_spelling(
-    iris: Server, trained_on: Callable[[str], Trained], content_type: str, body: str
+    iris: Server, trained_on: Callable[[str], Trained], content_type: str, body: str | bytes
 ) -> None:
-    """Checks 51-53, 55, 66: by position, by header row and by key, one answer, equal to the last digit."""
+    """Checks 51-53, 55, 66: in every media type, by position, by header row and by key, one answer, equal to the last digit."""
     answer = iris.post(body, content_type, Accept=JSON)
     estimator = flavor.load(trained_on("iris").base / "model")
     expected = {
@@ -114,6 +135,18 @@ def test_the_same_rows_in_every_spelling(
         "score": pytest.approx(estimator.predict_proba([ROW]).max(), abs=1e-12),
     }
     assert answer.json() == {"predictions": [expected, expected]}
+
+
+def test_a_file_of_a_bad_array_takes_no_memory(iris: Server) -> None:
+    """Fault test 25: 80 bytes that claim to be a terabyte, and a pickle, are the caller's fault; the next one works."""
+    whole = written(np.save, np.array([ROW]))
+    forged = whole.replace(b"(1, 4), }" + b" " * 12, b"(1000000000000, 4), }")
+    assert len(forged) == len(whole)
+    assert forged != whole
+    for body in (forged, written(np.save, np.array([[{}]], dtype=object))):
+        answer = iris.post(body, "application/x-npy")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+    assert iris.post(whole, "application/x-npy").headers["Content-Type"] == CSV
 
 
 @pytest.mark.parametrize(
@@ -127,6 +160,8 @@ def test_the_same_rows_in_every_spelling(
         ("text/csv;q=0.1, application/jsonlines;q=0.9", CSV, 200, LINES),
         ("application/x-ndjson", CSV, 200, LINES),
         ("text/*", JSON, 200, CSV),
+        ("application/x-recordio-protobuf", CSV, 200, "application/x-recordio-protobuf"),
+        ("application/x-npy", CSV, 406, JSON),
         ("image/png", CSV, 406, JSON),
         ("text/csv;q=0", CSV, 406, JSON),
     ],

@@ -38,6 +38,7 @@ SAMPLES = {
     "SAGEMAKER_INFERENCE_OUTPUT": "probability",
     "SAGEMAKER_USE_NGINX": "false",
     "SAGEMAKER_BATCH": "true",
+    "SAGEMAKER_BATCH_STRATEGY": "SINGLE_RECORD",
     "SAGEMAKER_BASE_DIR": "/elsewhere",
 }
 # Where a name that one of the two documents gives may be; the last is for CONTRIBUTING's way of a request.
@@ -118,6 +119,9 @@ def test_a_settings_default(row: list[str]):
             assert Settings.from_environ({}, 64, 2 << 30).workers == 2
         case "CPUs / workers":
             assert Settings.from_environ({"MODEL_SERVER_WORKERS": "3"}, 12, 1 << 40).threads == 4
+        case "the workers, as far as 100 MB go":
+            assert [settings(MODEL_SERVER_WORKERS=str(count)).batch.concurrent for count in (3, 500)] == [3, 100]
+            assert settings(SAGEMAKER_MAX_PAYLOAD_IN_MB="30").batch.concurrent == 3
         case "the request's own type":
             assert settings().default_accept == ""
         case "label; in JSON label and score":

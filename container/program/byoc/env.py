@@ -97,13 +97,18 @@ class Reader:
 
     def integer(self, names: Sequence[str], default: int, low: int, high: int) -> int:
         """Return a whole number from ``low`` to ``high``."""
+        found = self.optional(names, low, high)
+        return default if found is None else found
+
+    def optional(self, names: Sequence[str], low: int, high: int) -> int | None:
+        """Return a whole number from ``low`` to ``high``, None where none is set."""
 
         def parse(text: str) -> int:
             if not text.removeprefix("-").isdecimal() or not low <= int(text) <= high:
                 raise ValueError(f"must be a whole number from {low} to {high}")
             return int(text)
 
-        return self.value(names, default, parse)
+        return self.value(names, None, parse)
 
     def flag(self, names: Sequence[str], *, default: bool) -> bool:
         """Return a truth value, whatever its case: the SDK's local mode writes ``True`` where AWS writes ``true``."""

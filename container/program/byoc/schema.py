@@ -179,6 +179,46 @@ class Schema:
                 numbers.append(column.parse(cell, row) if isinstance(cell, str) else column.accept(cell, row))
         return np.array(numbers, dtype=np.float64).reshape(count, len(self.columns))
 
+    def adopt(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
+        """Check records that are numbers already.
+
+        Args:
+            matrix: (records, features) numbers of any type, in the schema's order; NaN is a missing value.
+
+        Returns:
+            A copy as C-contiguous float64.
+
+        Raises:
+            RowError: names the first record and column that does not fit.
+
+        """
+        self.check_numeric()
+        if matrix.shape[1] != len(self.columns):
+            raise RowError(f"has {matrix.shape[1]} values, not the {len(self.columns)} expected", 1)
+        numbers = np.array(matrix, dtype=np.float64, order="C")
+        missing = np.isnan(numbers)
+        bad = np.isinf(numbers) | (missing & ~np.array([column.missing for column in self.columns]))
+        booleans = [position for position, column in enumerate(self.columns) if column.kind == "boolean"]
+        for position in booleans:
+            bad[:, position] |= ~(missing[:, position] | np.isin(numbers[:, position], (0.0, 1.0)))
+        if bad.any():
+            row, position = divmod(int(bad.argmax()), len(self.columns))
+            # Raises, and says what is wrong as it does for every other request.
+            self.columns[position].accept(None if missing[row, position] else float(numbers[row, position]), row + 1)
+        return numbers
+
+    def check_numeric(self) -> None:
+        """Refuse records that can hold nothing but numbers where the model has text.
+
+        Raises:
+            RowError: names the first column of text.
+
+        """
+        for column in self.columns:
+            if column.kind == "text":
+                message = "is text, and this request can hold numbers only; send text/csv or application/json"
+                raise RowError(message, column=column.name)
+
     def _order(self, names: Sequence[str]) -> list[int]:
         """Return where, among the names, each feature stands; the target's own column may be there and is passed over.
 

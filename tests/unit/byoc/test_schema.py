@@ -181,3 +181,49 @@ def test_a_damaged_schema_is_told_by_file(tmp_path, content, message):
 def test_no_schema_says_that_nothing_is_trained(tmp_path):
     with pytest.raises(ModelError, match="the model is not trained yet, or was not mounted"):
         Schema.load(tmp_path)
+
+
+NUMERIC = Schema(
+    (Column("length", "number", missing=True), Column("count", "number"), Column("ringed", "boolean", missing=True))
+)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int8, np.uint64, bool, ">f4"])
+def test_a_matrix_of_numbers_is_adopted_as_a_copy(dtype):
+    matrix = np.array([[1, 0, 1], [0, 1, 0]], dtype=dtype, order="F")
+    found = NUMERIC.adopt(matrix)
+    np.testing.assert_array_equal(found, [[1, 0, 1], [0, 1, 0]])
+    assert (found.dtype, found.flags.c_contiguous, found.flags.writeable) == (np.float64, True, True)
+    assert not np.shares_memory(found, matrix)
+
+
+def test_what_is_missing_may_be_where_training_saw_that():
+    row = [math.nan, 3.0, math.nan]
+    np.testing.assert_array_equal(NUMERIC.adopt(np.array([row])), [row])
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "message"),
+    [
+        (0, math.inf, "row 2, column length: must be a finite number"),
+        (1, -math.inf, "row 2, column count: must be a finite number"),
+        (1, math.nan, "row 2, column count: is missing"),
+        (2, 2.0, "row 2, column ringed: must be true or false"),
+        (2, 0.5, "row 2, column ringed: must be true or false"),
+        (2, math.inf, "row 2, column ringed: must be true or false"),
+    ],
+)
+def test_a_number_that_does_not_fit_is_told_as_in_every_other_request(position, value, message):
+    matrix = np.ones((3, 3))
+    matrix[1:, position] = value
+    with pytest.raises(RowError, match=f"^{message}"):
+        NUMERIC.adopt(matrix)
+    with pytest.raises(RowError, match=f"^{message}"):
+        NUMERIC.matrix([[None if math.isnan(cell) else cell for cell in row] for row in matrix.tolist()])
+
+
+def test_a_matrix_of_another_width_or_for_a_model_with_text_is_refused():
+    with pytest.raises(RowError, match="row 1: has 2 values, not the 3 expected"):
+        NUMERIC.adopt(np.ones((3, 2)))
+    with pytest.raises(RowError, match="column island: is text, and this request can hold numbers only; send text/csv"):
+        SCHEMA.adopt(np.ones((3, 5)))

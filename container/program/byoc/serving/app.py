@@ -10,11 +10,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from flask import Flask, Response, g, request
+import orjson
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from byoc.errors import RowError
-from byoc.serving import formats
+from byoc.serving import compression, formats
 from byoc.serving.batcher import Batcher
 from byoc.serving.errors import RequestError
 from byoc.serving.handler import Call
@@ -122,10 +123,20 @@ def create_app(settings: Settings, handler: Handler) -> Flask:
 
     @app.post("/invocations")
     def invocations() -> Response:
-        body, media_type = service.answer(
-            request.get_data(cache=False), request.headers.get("Content-Type", ""), request.headers.get("Accept", "")
-        )
+        headers = request.headers
+        body, media_type = service.answer(_body(), headers.get("Content-Type", ""), headers.get("Accept", ""))
         return Response(body, content_type=media_type)
+
+    @app.get("/execution-parameters")
+    def execution_parameters() -> Response:
+        """Answer batch transform, which asks once before it sends its requests."""
+        batch = settings.batch
+        told = {
+            "MaxConcurrentTransforms": batch.concurrent,
+            "BatchStrategy": batch.strategy,
+            "MaxPayloadInMB": batch.payload_mb,
+        }
+        return Response(orjson.dumps(told), content_type="application/json")
 
     @app.before_request
     def start() -> None:
@@ -141,6 +152,22 @@ def create_app(settings: Settings, handler: Handler) -> Flask:
 
     app.register_error_handler(Exception, _explain)
     return app
+
+
+def _body() -> bytes:
+    """Return the request's body, unpacked in a thread where it is compressed.
+
+    Raises:
+        RequestError: it cannot be unpacked.
+
+    """
+    is_compressed = compression.is_compressed(request.headers.get("Content-Encoding", ""))
+    body = request.get_data(cache=False)
+    if not is_compressed:
+        return body
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    unpacked: bytes = gevent.get_hub().threadpool.apply(compression.unpack, (body, limit))
+    return unpacked
 
 
 def _user_answer(result: Any, accept: str) -> tuple[bytes, str]:
@@ -185,7 +212,7 @@ def _explain(error: Exception) -> Response:
 def _explain_http(error: HTTPException) -> RequestError:
     status = error.code or 500
     message = {
-        404: f"there is no {request.path[:100]} here; POST /invocations and GET /ping are",
+        404: f"there is no {request.path[:100]} here; POST /invocations, GET /ping and GET /execution-parameters are",
         405: f"{request.path} does not take {request.method}",
         413: "the body is larger than the limit set by SAGEMAKER_MAX_PAYLOAD_IN_MB",
     }.get(status, error.description or error.name)

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEBIBYTE = 1 << 20
+DEFAULT_PAYLOAD_MB = 25
+LARGEST_PAYLOAD_MB = 1024
+# What batch transform may have under way at a time: requests times their largest size.
+BATCH_TRANSFORM_MB = 100
+STRATEGIES = ("MULTI_RECORD", "SINGLE_RECORD")
 # A worker with scikit-learn and its model's arrays shared; 1 GB serverless endpoints get one worker.
 MEMORY_PER_WORKER = 768 * MEBIBYTE
 MOST_WORKERS = 512
@@ -27,6 +32,38 @@ MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 
 # The platform's notice before SIGKILL is 30 seconds.
 NOTICE = 30.0
+
+
+@dataclass(frozen=True)
+class BatchTransform:
+    """How batch transform is to send its requests, as ``GET /execution-parameters`` tells it.
+
+    Attributes:
+        concurrent: requests at a time.
+        strategy: ``MULTI_RECORD`` or ``SINGLE_RECORD``, records in a request.
+        payload_mb: largest body in MB; 0 sends whole files, in chunks without a length.
+
+    """
+
+    concurrent: int
+    strategy: str
+    payload_mb: int
+
+    @classmethod
+    def read(cls, reader: Reader, workers: int, payload: int | None) -> BatchTransform:
+        """Take what the job has set, and for the rest as much as the workers and SageMaker's limit allow."""
+        concurrent = reader.optional(["SAGEMAKER_MAX_CONCURRENT_TRANSFORMS"], 1, BATCH_TRANSFORM_MB)
+        strategy = reader.value(["SAGEMAKER_BATCH_STRATEGY"], STRATEGIES[0], _strategy)
+        if concurrent and payload and concurrent * payload > BATCH_TRANSFORM_MB:
+            reader.problems.append(
+                f"SAGEMAKER_MAX_CONCURRENT_TRANSFORMS={concurrent} times SAGEMAKER_MAX_PAYLOAD_IN_MB={payload} is more "
+                f"than the {BATCH_TRANSFORM_MB} MB that batch transform allows; lower one of them"
+            )
+        if payload is None:
+            payload = min(DEFAULT_PAYLOAD_MB, BATCH_TRANSFORM_MB // (concurrent or min(workers, BATCH_TRANSFORM_MB)))
+        # Payloads above the limit are for asynchronous endpoints.
+        payload = min(payload, BATCH_TRANSFORM_MB)
+        return cls(concurrent or min(workers, BATCH_TRANSFORM_MB // max(1, payload)), strategy, payload)
 
 
 @dataclass(frozen=True)
@@ -40,13 +77,14 @@ class Settings:
         threads: BLAS and OpenMP threads of each of them.
         timeout: seconds within which a request is answered, whatever happens.
         startup_timeout: seconds within which the first worker must be ready.
-        max_payload: bytes of a request's body.
+        max_payload: bytes of a request's body, also once it is unpacked.
         queue: requests that may wait in a worker; more are answered 503 at once.
         batch_rows: rows that one call of the model may be given from several requests.
         default_accept: the answer's media type where the request asks for none; "" answers in the request's own.
         outputs: what an answer holds; () is the media type's usual.
         use_nginx: whether nginx stands in front.
         batch_transform: whether this is a batch transform job.
+        batch: what batch transform is to send where the job does not say.
         log_level: of Python's logging.
 
     """
@@ -64,6 +102,7 @@ class Settings:
     outputs: tuple[str, ...]
     use_nginx: bool
     batch_transform: bool
+    batch: BatchTransform
     log_level: int
 
     @classmethod
@@ -88,6 +127,7 @@ class Settings:
             low=1,
             high=MOST_WORKERS,
         )
+        payload = reader.optional(["SAGEMAKER_MAX_PAYLOAD_IN_MB"], 0, LARGEST_PAYLOAD_MB)
         settings = cls(
             model_dir=Paths.from_environ(environ).model,
             port=reader.integer(["SAGEMAKER_BIND_TO_PORT"], 8080, 1, 65535),
@@ -104,13 +144,15 @@ class Settings:
                 high=3600,
             ),
             startup_timeout=reader.integer(["SAGEMAKER_STARTUP_TIMEOUT"], 600, 1, 3600),
-            max_payload=reader.integer(["SAGEMAKER_MAX_PAYLOAD_IN_MB"], 25, 1, 1024) * MEBIBYTE,
+            # Batch transform's word for a body of any size is 0.
+            max_payload=(DEFAULT_PAYLOAD_MB if payload is None else payload or LARGEST_PAYLOAD_MB) * MEBIBYTE,
             queue=reader.integer(["SAGEMAKER_MODEL_JOB_QUEUE_SIZE"], 256, 1, 1_000_000),
             batch_rows=reader.integer(["SAGEMAKER_MAX_BATCH_ROWS"], 1024, 1, 1_000_000),
             default_accept=reader.value(["SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"], "", _media_type),
             outputs=reader.value(["SAGEMAKER_INFERENCE_OUTPUT"], (), _outputs),
             use_nginx=reader.flag(["SAGEMAKER_USE_NGINX"], default=True),
             batch_transform=reader.flag(["SAGEMAKER_BATCH"], default=False),
+            batch=BatchTransform.read(reader, workers, payload),
             log_level=reader.log_level(),
         )
         reader.finish()
@@ -145,6 +187,12 @@ def default_workers(cpus: int, memory: int) -> int:
 def _media_type(text: str) -> str:
     if not MEDIA_TYPE.fullmatch(text.partition(";")[0].strip()):
         raise ValueError("must be a media type such as text/csv")
+    return text
+
+
+def _strategy(text: str) -> str:
+    if text not in STRATEGIES:
+        raise ValueError(f"must be {' or '.join(STRATEGIES)}")
     return text
 
 

@@ -1,6 +1,7 @@
 """The whole app in one process: requests in, answers and errors out."""
 
 import csv
+import gzip
 import io
 import json
 import logging
@@ -86,6 +87,12 @@ def test_real_rows_get_their_labels(iris):
 
 
 # Content-Type · body of two records · Accept · answer
+def saved(save, array):
+    out = io.BytesIO()
+    save(out, np.array(array))
+    return out.getvalue()
+
+
 TWO = [ROWS[0], ROWS[149]]
 NUMBERS = [[float(cell) for cell in row] for row in TWO]
 LABELS = [{"predicted_label": "setosa", "score": 1.0}, {"predicted_label": "virginica", "score": 1.0}]
@@ -94,12 +101,18 @@ BODIES = {
     "text/csv": text(TWO),
     "application/json": json.dumps({"instances": NUMBERS}).encode(),
     "application/jsonlines": b"\n".join(json.dumps(row).encode() for row in NUMBERS),
+    "application/octet-stream": json.dumps({"instances": NUMBERS}).encode(),
+    "text/libsvm": b"\n".join(b" ".join(b"%d:%f" % pair for pair in enumerate(row)) for row in NUMBERS),
+    "application/x-npy": saved(np.save, NUMBERS),
+    "application/x-npz": saved(np.savez_compressed, NUMBERS),
 }
 ANSWERS = {
     "text/csv": b"setosa\nvirginica\n",
     "application/json": json.dumps({"predictions": LABELS}, separators=(",", ":")).encode() + b"\n",
     "application/jsonlines": LINES,
 }
+UNASKED = dict.fromkeys(BODIES, "text/csv") | {name: name for name in ANSWERS}
+UNASKED["application/octet-stream"] = "application/json"
 
 
 @pytest.mark.parametrize("accept", [*ANSWERS, "", "*/*"])
@@ -107,7 +120,7 @@ ANSWERS = {
 def test_every_media_type_in_and_out(iris, content_type, accept):
     """CONTRACT checks 51 to 55."""
     answer = post(iris, BODIES[content_type], content_type, Accept=accept)
-    expected = content_type if accept in ("", "*/*") else accept
+    expected = UNASKED[content_type] if accept in ("", "*/*") else accept
     assert (answer.status_code, answer.content_type) == (200, expected)
     assert answer.data == ANSWERS[expected]
 
@@ -153,6 +166,32 @@ def test_other_paths_methods_and_sizes(iris, model_dir):
     assert error(iris.get("/" + "\x01é" * 3000), 404)["code"] == "not_found"
     large = post(client(model_dir, {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "1"}), b"1" * ((1 << 20) + 1))
     assert "SAGEMAKER_MAX_PAYLOAD_IN_MB" in error(large, 413)["message"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip"])
+def test_a_gzip_body_is_what_it_holds(iris, encoding):
+    """Fault test 20."""
+    answer = post(iris, gzip.compress(text(ROWS)), Content_Encoding=encoding)
+    assert answer.data.decode().splitlines() == IRIS.labels(slice(None))
+    assert post(iris, text(TWO), Content_Encoding="identity").data == b"setosa\nvirginica\n"
+
+
+def test_a_users_input_fn_gets_the_unpacked_body(model_dir):
+    given = client(model_dir, input_fn=lambda body, content_type: [body.decode()], predict_fn=lambda data, model: data)
+    assert (
+        post(given, gzip.compress(b"text"), "text/plain", Content_Encoding="gzip", Accept="text/csv").data == b"text\n"
+    )
+
+
+def test_gzip_bodies_that_are_refused(iris, model_dir):
+    """Fault test 20."""
+    packed = gzip.compress(text(ROWS))
+    assert error(post(iris, packed[:-9], Content_Encoding="gzip"), 400)["message"] == "the gzip body ends too early"
+    assert error(post(iris, packed, Content_Encoding="br"), 415)["code"] == "unsupported_encoding"
+    limited = client(model_dir, {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "1"})
+    told = error(post(limited, gzip.compress(b"1" * ((1 << 20) + 1)), Content_Encoding="gzip"), 413)
+    assert told["code"] == "payload_too_large"
+    assert "limit of 1 MB" in told["message"]
 
 
 @pytest.mark.parametrize(

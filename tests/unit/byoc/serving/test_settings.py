@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from byoc.errors import ConfigurationError
-from byoc.serving.settings import MEBIBYTE, MEMORY_PER_WORKER, NOTICE, Settings, default_workers
+from byoc.serving.settings import MEBIBYTE, MEMORY_PER_WORKER, NOTICE, BatchTransform, Settings, default_workers
 
 GIBIBYTE = 1024 * MEBIBYTE
 
@@ -31,6 +31,7 @@ def test_defaults():
         outputs=(),
         use_nginx=True,
         batch_transform=False,
+        batch=BatchTransform(4, "MULTI_RECORD", 25),
         log_level=logging.INFO,
     )
 
@@ -48,6 +49,7 @@ GOOD = [
     ("SAGEMAKER_STARTUP_TIMEOUT", "30", "startup_timeout", 30),
     ("SAGEMAKER_BIND_TO_PORT", "9123", "port", 9123),
     ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "100", "max_payload", 100 * MEBIBYTE),
+    ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "0", "max_payload", GIBIBYTE),
     ("SAGEMAKER_MODEL_JOB_QUEUE_SIZE", "1", "queue", 1),
     ("SAGEMAKER_MAX_BATCH_ROWS", "64", "batch_rows", 64),
     ("OMP_NUM_THREADS", "2", "threads", 2),
@@ -82,7 +84,11 @@ BAD = [
     ("SAGEMAKER_BIND_TO_PORT", "0"),
     ("SAGEMAKER_BIND_TO_PORT", "65536"),
     ("SAGEMAKER_STARTUP_TIMEOUT", "never"),
-    ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "0"),
+    ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "1025"),
+    ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "6MB"),
+    ("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", "0"),
+    ("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", "101"),
+    ("SAGEMAKER_BATCH_STRATEGY", "MultiRecord"),
     ("SAGEMAKER_MODEL_JOB_QUEUE_SIZE", "0"),
     ("SAGEMAKER_MAX_BATCH_ROWS", "0"),
     ("OMP_NUM_THREADS", "0"),
@@ -138,3 +144,39 @@ def test_one_worker_a_cpu_as_far_as_the_memory_goes(cpus, memory, workers):
     resolved = Settings.from_environ({}, cpus=cpus, memory=memory)
     assert resolved.workers == workers
     assert resolved.threads == max(1, cpus // workers)
+
+
+# workers · MAX_CONCURRENT_TRANSFORMS · MAX_PAYLOAD_IN_MB · concurrent · payload in MB
+BATCHES = [
+    (1, "", "", 1, 25),
+    (4, "", "", 4, 25),
+    (8, "", "", 8, 12),
+    (500, "", "", 100, 1),
+    (4, "8", "", 8, 12),
+    (4, "100", "", 100, 1),
+    (4, "", "6", 4, 6),
+    (96, "", "6", 16, 6),
+    (4, "", "100", 1, 100),
+    (4, "", "1024", 1, 100),
+    (4, "", "0", 4, 0),
+    (4, "8", "0", 8, 0),
+    (4, "8", "12", 8, 12),
+]
+
+
+@pytest.mark.parametrize(("workers", "concurrent", "payload", "told", "told_mb"), BATCHES)
+def test_batch_transform_is_told_what_fits(workers, concurrent, payload, told, told_mb):
+    """CONTRACT check 76: what is set comes back, and the product is at most 100 MB."""
+    resolved = settings(
+        MODEL_SERVER_WORKERS=str(workers),
+        SAGEMAKER_MAX_CONCURRENT_TRANSFORMS=concurrent,
+        SAGEMAKER_MAX_PAYLOAD_IN_MB=payload,
+        SAGEMAKER_BATCH_STRATEGY="SINGLE_RECORD",
+    )
+    assert resolved.batch == BatchTransform(told, "SINGLE_RECORD", told_mb)
+    assert told * told_mb <= 100
+
+
+def test_more_than_batch_transform_allows_is_a_contradiction():
+    with pytest.raises(ConfigurationError, match="=8 times SAGEMAKER_MAX_PAYLOAD_IN_MB=13 is more than the 100 MB"):
+        settings(SAGEMAKER_MAX_CONCURRENT_TRANSFORMS="8", SAGEMAKER_MAX_PAYLOAD_IN_MB="13")

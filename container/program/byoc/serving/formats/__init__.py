@@ -9,7 +9,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
 
 from byoc.serving.errors import RequestError
-from byoc.serving.formats import csv, json, jsonlines
+from byoc.serving.formats import csv, json, jsonlines, libsvm, npy, npz, octet_stream, recordio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Format(Protocol):
-    """What a module of this package offers."""
+    """What a module of this package offers for requests."""
 
     MEDIA_TYPE: str
 
@@ -31,12 +31,20 @@ class Format(Protocol):
 
         """
 
+
+class AnswerFormat(Format, Protocol):
+    """What a module offers that can tell answers, too."""
+
     def encode(self, predictions: Any, outputs: Sequence[str]) -> bytes:
         """Return the body that tells the predictions, ending with a newline."""
 
 
 # In the order of preference where an Accept header leaves the choice.
-FORMATS: dict[str, Format] = {module.MEDIA_TYPE: module for module in (csv, json, jsonlines)}
+ANSWERS: dict[str, AnswerFormat] = {module.MEDIA_TYPE: module for module in (csv, json, jsonlines, recordio)}
+REQUESTS: tuple[Format, ...] = (libsvm, npy, npz, octet_stream)
+FORMATS: dict[str, Format] = {**ANSWERS, **{module.MEDIA_TYPE: module for module in REQUESTS}}
+# What a request's own type means for its answer, where there are no answers of that type and it is not the first.
+ANSWERED_BY = {octet_stream.MEDIA_TYPE: json.MEDIA_TYPE}
 ALIASES = {
     "application/csv": csv.MEDIA_TYPE,
     "text/x-csv": csv.MEDIA_TYPE,
@@ -44,6 +52,7 @@ ALIASES = {
     "application/jsonl": jsonlines.MEDIA_TYPE,
     "application/x-ndjson": jsonlines.MEDIA_TYPE,
     "application/ndjson": jsonlines.MEDIA_TYPE,
+    "text/x-libsvm": libsvm.MEDIA_TYPE,
 }
 
 
@@ -78,7 +87,7 @@ def decoder(content_type: str) -> tuple[Format, Mapping[str, str]]:
 
 
 @lru_cache(maxsize=256)
-def encoder(accept: str, default: str) -> Format:
+def encoder(accept: str, default: str) -> AnswerFormat:
     """Return the format of the answer that an Accept header asks for, weighed by its q-values.
 
     Args:
@@ -90,14 +99,15 @@ def encoder(accept: str, default: str) -> Format:
 
     """
     default = media_type(default)[0]
-    offers = sorted(FORMATS, key=lambda name: name != default)
+    default = ANSWERED_BY.get(default, default)
+    offers = sorted(ANSWERS, key=lambda name: name != default)
     if not accept.strip():
-        return FORMATS[offers[0]]
+        return ANSWERS[offers[0]]
     # Parameters, such as a character set, choose nothing here.
     asked = parse_accept_header(accept, MIMEAccept)
     names = [name.partition(";")[0].strip().lower() for name in asked.values()]
     weighed = [(ALIASES.get(name, name), quality) for name, (_, quality) in zip(names, asked, strict=True)]
     chosen = MIMEAccept(weighed).best_match(offers)
     if chosen is None:
-        raise RequestError(406, "not_acceptable", f"Accept offers none of {', '.join(FORMATS)}")
-    return FORMATS[chosen]
+        raise RequestError(406, "not_acceptable", f"Accept offers none of {', '.join(ANSWERS)}")
+    return ANSWERS[chosen]

@@ -8,7 +8,7 @@ import orjson
 
 from byoc.errors import RowError
 from byoc.serving.errors import bad_request
-from byoc.serving.formats import answers, records
+from byoc.serving.formats import answers, records, sparse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,20 +23,24 @@ def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) ->
     """Return the records of a JSON value.
 
     A list of records, alone or under ``instances``; a record is a list of values, an object of named values, or either
-    under ``features`` or ``data.features.values``. One record alone is a list of one.
+    under ``features`` or ``data.features``, where the list may be called ``values``. With ``keys`` and ``shape`` beside
+    them, ``values`` are those at the positions ``keys``, counted from 0, of a record of zeros. One record alone is a
+    list of one. Lists of values may also stand under ``rows``, next to their names under ``fields``.
 
     Raises:
         RowError, RequestError: as `Format.decode`.
 
     """
     value = parse(body)
+    if isinstance(value, dict) and isinstance(value.get("fields"), list) and isinstance(value.get("rows"), list):
+        return _table(value["fields"], value["rows"], schema)
     if isinstance(value, dict) and isinstance(value.get("instances"), list):
         value = value["instances"]
     if isinstance(value, dict) or (isinstance(value, list) and value and not isinstance(value[0], list | dict)):
         value = [value]
     if not isinstance(value, list):
         raise bad_request('the body must hold records, such as {"instances": [[1, 2], [3, 4]]}')
-    return from_records(value, schema)
+    return from_records(value, schema, len(body))
 
 
 def encode(predictions: Any, outputs: Sequence[str]) -> bytes:
@@ -57,14 +61,23 @@ def parse(body: bytes, row: int | None = None) -> Any:
         raise bad_request(f"the body is not valid JSON: {error.msg} at character {error.pos}", row=row) from None
 
 
-def from_records(values: Sequence[Any], schema: Schema | None) -> Records:
-    """Hold records against the schema; all are lists, or all are objects with the same names.
+def from_records(values: Sequence[Any], schema: Schema | None, size: int) -> Records:
+    """Hold records of a body of so many bytes against the schema; all are lists, or all are objects of the same names.
 
     Raises:
         RowError: names the row and column that does not fit.
+        RequestError: 413, sparse records are too large once written out.
 
     """
-    features = [_features(value, row) for row, value in enumerate(values, 1)]
+    features: list[Any] = []
+    cells = 0
+    for row, value in enumerate(values, 1):
+        record = _features(value, row)
+        if isinstance(record, dict) and isinstance(record.get("keys"), list):
+            cells += _width(record, row)
+            sparse.check_room(cells, size)
+            record = _written_out(record, schema, row)
+        features.append(record)
     names: list[str] | None = None
     rows: list[Sequence[Any]] = []
     for row, value in enumerate(features, 1):
@@ -87,11 +100,59 @@ def _features(value: Any, row: int) -> Any:
         value = value["data"]
     if isinstance(value, dict) and isinstance(value.get("features"), list | dict):
         value = value["features"]
-    if isinstance(value, dict) and isinstance(value.get("values"), list):
+    if isinstance(value, dict) and isinstance(value.get("values"), list) and not isinstance(value.get("keys"), list):
         value = value["values"]
     if not isinstance(value, list | dict):
         raise RowError("must be a list of values or an object of named values", row)
     return value
+
+
+def _width(record: Mapping[str, Any], row: int) -> int:
+    """Return how many values a sparse record stands for.
+
+    Raises:
+        RowError: it does not say.
+
+    """
+    match record.get("shape"):
+        case [int(width)] if width > 0:
+            return width
+    raise RowError('needs the number of its values next to its keys, such as "shape": [4]', row)
+
+
+def _written_out(record: Mapping[str, Any], schema: Schema | None, row: int) -> list[Any]:
+    """Return all values of a sparse record.
+
+    Raises:
+        RowError: its keys do not fit its values or its shape; the model has columns of text.
+
+    """
+    if schema is not None:
+        schema.check_numeric()
+    keys, values = record["keys"], record.get("values")
+    if not isinstance(values, list) or any(type(key) is not int for key in keys):
+        raise RowError("must have lists of keys, which are positions from 0, and of values", row)
+    width = _width(record, row)
+    sparse.check(keys, values, width, row)
+    cells: list[Any] = [0.0] * width
+    for key, value in zip(keys, values, strict=True):
+        cells[key] = value
+    return cells
+
+
+def _table(fields: Sequence[Any], rows: Sequence[Any], schema: Schema | None) -> Records:
+    """Return the records of rows that share their names.
+
+    Raises:
+        RowError, RequestError: as `decode`.
+
+    """
+    if not all(isinstance(name, str) for name in fields):
+        raise bad_request('"fields" must be a list of names')
+    for row, value in enumerate(rows, 1):
+        if not isinstance(value, list):
+            raise RowError("must be a list of values", row)
+    return records.build(rows, fields, schema)
 
 
 def _difference(value: Mapping[str, Any], names: Sequence[str], schema: Schema | None, row: int) -> RowError:

@@ -23,7 +23,7 @@ def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) ->
 
     """
     lines = [line for line in body.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
-    return json.from_records([json.parse(line, row) for row, line in enumerate(lines, 1)], schema)
+    return json.from_records([json.parse(line, row) for row, line in enumerate(lines, 1)], schema, len(body))
 
 
 def encode(predictions: Any, outputs: Sequence[str]) -> bytes:

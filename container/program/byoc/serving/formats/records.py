@@ -24,9 +24,10 @@ class Records:
     """Rows of a request.
 
     Attributes:
-        matrix: (n, features) float64 where the model has a schema, as `byoc.schema` describes; None where it has none.
-        cells: without a schema, the rows as they came: lists of text or JSON values.
-        names: without a schema, the columns' names where the request gave them.
+        matrix: (n, features) float64 where the model has a schema, as `byoc.schema` describes, or where the media type
+            holds nothing but numbers; else None.
+        cells: without a matrix, the rows as they came: lists of text or JSON values.
+        names: without a matrix, the columns' names where the request gave them.
 
     """
 
@@ -41,7 +42,9 @@ class Records:
     @property
     def layout(self) -> Any:
         """Equal for records that may be put together into one call of the model."""
-        return self.names or (len(self.cells[0]) if self.cells else 0) if self.matrix is None else ()
+        if self.matrix is not None:
+            return ("matrix", self.matrix.shape[1])
+        return self.names or (len(self.cells[0]) if self.cells else 0)
 
     def array(self) -> NDArray[np.float64]:
         """Return the rows as numbers, (n, features) float64.
@@ -72,6 +75,8 @@ class Records:
         """
         import pandas as pd  # noqa: PLC0415 - half a second that models fed with arrays are spared
 
+        if self.schema is None and self.matrix is not None:
+            return pd.DataFrame(self.matrix)
         if self.schema is None or self.matrix is None:
             table = pd.DataFrame(list(self.cells), columns=None if self.names is None else list(self.names))
             present = table.mask(table.isin(list(MISSING)))
@@ -117,6 +122,20 @@ def build(rows: Sequence[Sequence[Any]], names: Sequence[str] | None, schema: Sc
         if len(row) != width:
             raise RowError(f"has {len(row)} values, not {width} as the others", number)
     return Records(None, rows, None if names is None else tuple(names))
+
+
+def from_matrix(matrix: NDArray[Any], schema: Schema | None) -> Records:
+    """Hold a matrix of numbers, (records, features), against the schema where there is one.
+
+    Raises:
+        RowError: names the row and column that does not fit.
+
+    """
+    if not len(matrix) or not matrix.shape[1]:
+        raise RowError("the request holds no rows")
+    if schema is not None:
+        return Records(schema.adopt(matrix), schema=schema)
+    return Records(np.array(matrix, dtype=np.float64, order="C"))
 
 
 def _number(cell: Any) -> float:

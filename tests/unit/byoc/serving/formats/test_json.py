@@ -27,6 +27,12 @@ SHAPES = {
     "named features": {"instances": [{"features": NAMED}] * 2},
     "with the label": [{**NAMED, "column_0": "setosa"}] * 2,
     "text": [[*map(str, ROW)]] * 2,
+    "fields and rows": {"fields": ["column_4", *list(NAMED)[:3]], "rows": [[0.2, 5.1, 3.5, 1.4]] * 2},
+    "fields and rows of text": {"fields": list(NAMED), "rows": [[*map(str, ROW)]] * 2, "idField": "id"},
+    "sparse": {
+        "instances": [{"data": {"features": {"keys": [3, 0, 1, 2], "shape": [4], "values": [0.2, *ROW[:3]]}}}] * 2
+    },
+    "sparse and dense": [{"features": {"keys": [0, 1, 2, 3], "shape": [4], "values": ROW}}, ROW],
 }
 
 
@@ -39,6 +45,21 @@ def test_every_shape_of_two_records(iris, shape):
 @pytest.mark.parametrize("shape", [ROW, NAMED, {"features": ROW}, {"data": {"features": {"values": ROW}}}, [NAMED]])
 def test_one_record_alone(iris, shape):
     np.testing.assert_array_equal(json.decode(reference.dumps(shape).encode(), {}, iris[0]).matrix, [ROW])
+
+
+def test_what_a_sparse_record_leaves_out_is_0(iris):
+    """CONTRACT 4: keys are positions, counted from 0."""
+    for record in (
+        {"data": {"features": {"keys": [1, 3], "shape": [4], "values": [3.5, "0.2"]}}},
+        {"features": {"keys": [3, 1], "shape": [4], "values": [0.2, 3.5]}},
+    ):
+        for content in (record, [record], {"instances": [record]}):
+            found = json.decode(reference.dumps(content).encode(), {}, iris[0]).matrix
+            np.testing.assert_array_equal(found, [[0, 3.5, 0, 0.2]])
+
+
+def sparse(**changed):
+    return body(ROW, {"features": {"keys": [1, 3], "shape": [4], "values": [1, 2], **changed}})
 
 
 def body(*rows):
@@ -73,6 +94,31 @@ BAD = {
     "missing": (body(ROW, [1, 2, 3, None]), 2, "column_4", "is missing"),
     "unknown name": (body(NAMED, {**NAMED, "wings": 2}), 2, "wings", "is not a column of this model"),
     "lacking name": (body(NAMED, {"column_1": 1}), 2, "column_2", "is missing"),
+    "fields that are no names": (b'{"fields": [1], "rows": [[1]]}', None, None, "must be a list of names"),
+    "rows of no values": (b'{"fields": ["column_1"], "rows": [1]}', 1, None, "must be a list of values"),
+    "a short row under fields": (
+        reference.dumps({"fields": list(NAMED), "rows": [ROW, ROW[:3]]}).encode(),
+        2,
+        None,
+        "has 3 values, not the 4 expected",
+    ),
+    "an unknown field": (b'{"fields": ["wings"], "rows": [[1]]}', None, "wings", "is not a column of this model"),
+    "a field twice": (
+        reference.dumps({"fields": [*NAMED, "column_1"], "rows": [[*ROW, 1]]}).encode(),
+        None,
+        "column_1",
+        "appears twice",
+    ),
+    "no rows under fields": (b'{"fields": ["column_1"], "rows": []}', None, None, "holds no rows"),
+    "sparse of another width": (sparse(shape=[5]), 2, None, "has 5 values, not the 4 expected"),
+    "sparse without a shape": (sparse(shape=None), 2, None, "needs the number of its values next to its keys"),
+    "sparse with a matrix's shape": (sparse(shape=[2, 2]), 2, None, "needs the number of its values"),
+    "a key too far": (sparse(keys=[1, 4]), 2, None, "has a value at position 4, and positions go from 0 to 3"),
+    "a key below 0": (sparse(keys=[1, -1]), 2, None, "has a value at position -1"),
+    "a key twice": (sparse(keys=[1, 1]), 2, None, "gives a position twice"),
+    "a key that is a name": (sparse(keys=[1, "column_3"]), 2, None, "positions from 0"),
+    "a key without a value": (sparse(keys=[1, 2, 3]), 2, None, "has 3 positions for 2 values"),
+    "a sparse value that is text": (sparse(values=[1, "canary"]), 2, "column_4", "is not a number"),
     "names after lists": (body(ROW, NAMED), 2, None, "is a list of values where others are named values"),
     "lists after names": (body(NAMED, ROW), 2, None, "is a list of values where others are named values"),
 }
@@ -88,6 +134,21 @@ def test_a_bad_body_is_told_by_row_and_column(iris, content, row, column, messag
     assert "canary" not in str(refused.value)
 
 
+@pytest.mark.parametrize("shape", [10**15, 5_000_000])
+def test_a_few_bytes_cannot_take_all_memory(shape):
+    """Sparse records of a model without a schema: one that is huge, and several that are."""
+    record = {"features": {"keys": [0], "shape": [shape], "values": [1]}}
+    with pytest.raises(RequestError, match="send fewer") as refused:
+        json.decode(body(record, record), {}, None)
+    assert refused.value.status == 413
+
+
+def test_sparse_records_of_a_model_with_text_say_what_to_send(penguins):
+    content = body({"features": {"keys": [1], "shape": [7], "values": [1]}})
+    with pytest.raises(RowError, match="is text, and this request can hold numbers only"):
+        json.decode(content, {}, penguins[0])
+
+
 def test_documented_oddities(iris):
     """Fault test 23: a BOM is passed over; of doubled keys the last counts."""
     assert len(json.decode(b"\xef\xbb\xbf[[1,2,3,4]]", {}, iris[0])) == 1
@@ -100,7 +161,11 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(["instances", "data", "features", "values", "column_1", "island", "x"]), inner, max_size=4
+            st.sampled_from(
+                ["instances", "data", "features", "values", "keys", "shape", "fields", "rows", "column_1", "island"]
+            ),
+            inner,
+            max_size=4,
         )
     ),
     max_leaves=12,

@@ -4,7 +4,7 @@ import pytest
 
 from byoc.serving import formats
 from byoc.serving.errors import RequestError
-from byoc.serving.formats import csv, json, jsonlines
+from byoc.serving.formats import csv, json, jsonlines, libsvm, npy, npz, octet_stream, recordio
 
 # Accept · the request's own type, or the setting's · the answer's
 ACCEPTS = [
@@ -12,6 +12,11 @@ ACCEPTS = [
     ("", "application/json", json),
     ("", "application/x-ndjson", jsonlines),
     ("", "image/png", csv),
+    ("", "application/x-recordio-protobuf", recordio),
+    ("", "application/x-npy", csv),
+    ("*/*", "text/x-libsvm", csv),
+    ("", "application/octet-stream", json),
+    ("application/x-recordio-protobuf", "text/csv", recordio),
     ("*/*", "application/jsonlines", jsonlines),
     ("*/*", "text/csv", csv),
     (" ", "application/json", json),
@@ -43,7 +48,19 @@ def test_accept(accept, default, chosen):
 
 @pytest.mark.parametrize(
     "accept",
-    ["image/png", "text/html, image/*", "text/csv;q=0", "*/*;q=0", "csv", "*/json", ",", ";", "text/csv\r\nX: 1"],
+    [
+        "image/png",
+        "text/html, image/*",
+        "text/csv;q=0",
+        "*/*;q=0",
+        "csv",
+        "*/json",
+        ",",
+        ";",
+        "text/csv\r\nX: 1",
+        "application/x-npy",
+        "text/libsvm",
+    ],
 )
 def test_what_nobody_offers_is_406_with_the_offers(accept):
     with pytest.raises(RequestError, match="text/csv, application/json, application/jsonlines") as refused:
@@ -63,6 +80,12 @@ CONTENT_TYPES = [
     ("application/json; charset=utf_8", json, {"charset": "utf_8"}),
     ("application/jsonlines", jsonlines, {}),
     ("application/x-ndjson", jsonlines, {}),
+    ("text/libsvm", libsvm, {}),
+    ("text/x-libsvm; base=1", libsvm, {"base": "1"}),
+    ("application/x-npy", npy, {}),
+    ("Application/X-NPZ", npz, {}),
+    ("application/x-recordio-protobuf", recordio, {}),
+    ("application/octet-stream", octet_stream, {}),
 ]
 
 
@@ -75,7 +98,7 @@ def test_content_type(content_type, chosen, parameters):
 @pytest.mark.parametrize(
     ("content_type", "code"),
     [
-        ("application/x-npy", "unsupported_media_type"),
+        ("application/x-parquet", "unsupported_media_type"),
         ("text/plain", "unsupported_media_type"),
         ("json", "unsupported_media_type"),
         (";", "unsupported_media_type"),
@@ -93,5 +116,6 @@ def test_what_is_not_understood_is_415(content_type, code):
 def test_every_format_writes_what_its_name_says():
     for name, module in formats.FORMATS.items():
         assert name == module.MEDIA_TYPE
+    for module in formats.ANSWERS.values():
         assert module.encode([], ()).decode().strip() in ("", '{"predictions":[]}')
     assert set(formats.ALIASES.values()) <= formats.FORMATS.keys()

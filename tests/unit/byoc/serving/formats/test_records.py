@@ -82,3 +82,14 @@ def test_without_a_schema_an_array_is_numbers_or_the_cell_that_is_none():
             Records(None, [[1, 2], [3, cell]], names=("a", "b")).array()
         assert (refused.value.row, refused.value.column) == (2, "b")
         assert "canary" not in str(refused.value)
+
+
+def test_numbers_without_a_schema_stay_a_matrix():
+    """They may share a call with others as wide, not with text, whose columns a model may take by name."""
+    wide, narrow = records.from_matrix(np.ones((2, 3), "f4"), None), records.from_matrix(np.zeros((1, 2)), None)
+    assert wide.layout != narrow.layout
+    assert wide.layout != records.build([["1", "1", "1"]], None, None).layout
+    joined = records.join([wide, records.from_matrix(np.zeros((1, 3)), None)])
+    np.testing.assert_array_equal(joined.array(), [[1, 1, 1], [1, 1, 1], [0, 0, 0]])
+    np.testing.assert_array_equal(joined.frame().to_numpy(), joined.array())
+    assert (len(joined), joined.array().dtype) == (3, np.float64)
