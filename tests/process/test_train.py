@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import resource
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import pytest
 
 from byoc.flavors import sklearn as flavor
 from tests import datasets
-from tests.program import PROGRAM, environ, train, write_job
+from tests.program import PROGRAM, environ, train, wait_until, write_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,3 +225,39 @@ def test_command_line(base: Path, command: str, argument: str, code: int) -> Non
     assert done.returncode == code
     assert f"usage: {command}" in (done.stderr if code else done.stdout)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("spoil", [False, True])
+def test_a_killed_job_goes_on_from_its_checkpoint(base: Path, spoil: bool) -> None:
+    """Check 23: killed after a checkpoint, the job ends with the uninterrupted one's model; a damaged newest is skipped."""
+    hyperparameters = {"estimator": "GradientBoostingClassifier", "n_estimators": "120", "subsample": "0.8"}
+    whole = write_job(base.parent / "whole", hyperparameters)
+    for each in (write_job(base, hyperparameters, checkpointconfig={"LocalPath": "/opt/ml/checkpoints"}), whole):
+        datasets.digits().write(each / "input/data/training/digits.csv")
+    (base / "checkpoints").mkdir()
+    log = base / "train.log"
+    with log.open("w") as out:
+        process = subprocess.Popen([sys.executable, PROGRAM / "train"], env=environ(base), stdout=out, stderr=out)
+    wait_until(lambda: list(base.glob("checkpoints/*.checkpoint")), what="a checkpoint")
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, log.read_text()
+    assert model_files(base) == [".staging"]
+    (saved,) = base.glob("checkpoints/*.checkpoint")
+    if spoil:
+        (saved.parent / saved.name.replace("000000000010", "000000000099")).write_bytes(saved.read_bytes()[:-9])
+    result = train(base)
+    assert result.returncode == 0, result.stderr
+    assert "going on from the checkpoint of 10 iterations" in result.stderr
+    assert ("000000000099" in result.stderr) is spoil
+    assert train(whole).returncode == 0
+    assert (base / "model/metrics.json").read_bytes() == (whole / "model/metrics.json").read_bytes()
+    features = np.random.default_rng(0).uniform(0, 16, (500, 64))
+    answers = [flavor.load(each / "model").predict_proba(features).tobytes() for each in (base, whole)]
+    assert answers[0] == answers[1]
+
+
+def test_without_the_folder_there_are_no_checkpoints(base: Path) -> None:
+    """SageMaker mounts the folder only for jobs with CheckpointConfig."""
+    datasets.iris().write(base / "input/data/training/iris.csv")
+    assert train(base).returncode == 0
+    assert not (base / "checkpoints").exists()

@@ -16,6 +16,7 @@ from byoc import logs, machine
 from byoc.env import Paths, TrainingEnvironment
 from byoc.errors import DataError, UserError
 from byoc.training import artifact, channels, failure, hyperparameters, metrics
+from byoc.training.checkpoints import Checkpoints
 from byoc.training.stop import StopNotice, Stopped
 
 if TYPE_CHECKING:
@@ -69,6 +70,12 @@ class Job:
             folder /= self.environment.current_host
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """What an interrupted job goes on from: ``save(step, state)`` and ``latest()``."""
+        several = len(self.environment.hosts) > 1
+        return Checkpoints(self.environment.checkpoints, self.environment.current_host if several else "")
 
     @property
     def stopping(self) -> bool:
