@@ -69,6 +69,11 @@ class Paths:
         """Synchronised with S3 while the job runs, where the job asks for it; it may name another place."""
         return self.base / "checkpoints"
 
+    @property
+    def code(self) -> Path:
+        """Where a script of the user's is put, where the job brings one."""
+        return self.base / "code"
+
     def local(self, path: str) -> Path:
         """Return where a path of a container's is here: what is below ``/opt/ml`` there is below the base."""
         place = Path(path)
@@ -146,6 +151,9 @@ class TrainingEnvironment:
     current_host: str = "algo-1"
     network_interface: str = "eth0"
     checkpoints: Path | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    program: str = ""
+    submit_directory: str = ""
     job_name: str = ""
     log_level: int = logging.INFO
 
@@ -181,6 +189,9 @@ class TrainingEnvironment:
             current_host=current_host,
             network_interface=resources.get("network_interface_name") or "eth0",
             checkpoints=paths.local(local_path) if local_path else paths.checkpoints,
+            resources=resources,
+            program=environ.get("SAGEMAKER_PROGRAM", ""),
+            submit_directory=environ.get("SAGEMAKER_SUBMIT_DIRECTORY", ""),
             job_name=environ.get("TRAINING_JOB_NAME", ""),
             log_level=level,
         )

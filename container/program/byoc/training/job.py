@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from byoc import logs, machine
 from byoc.env import Paths, TrainingEnvironment
 from byoc.errors import DataError, UserError
-from byoc.training import artifact, channels, failure, hyperparameters, metrics
+from byoc.training import artifact, channels, failure, hyperparameters, metrics, script
 from byoc.training.checkpoints import Checkpoints
 from byoc.training.stop import StopNotice, Stopped
 
@@ -97,6 +97,8 @@ def run(
 ) -> int:
     """Run the job and return the exit code: 0 trained, 1 failed, 128 + signal stopped without a model.
 
+    A script that the job brings along ends it with its own code.
+
     ``metric_names`` are the metrics that `fit` reports, for ``train --metric-definitions``.
     """
     if _parse(argv, doc).metric_definitions:
@@ -113,11 +115,9 @@ def run(
     try:
         environment = TrainingEnvironment.read(os.environ)
         logging.getLogger().setLevel(environment.log_level)
-        staging = artifact.stage(paths.model)
-        try:
-            names = _train(fit, environment, staging, notice)
-        finally:
-            artifact.discard(staging)
+        # The one place that decides who trains: a script that the job brings along, else the image's own fit.
+        brought = script.find(environment)
+        names = script.run(brought, environment, notice) if brought else _train(fit, environment, notice)
     except Stopped as stop:
         log.warning("stopped by %s before there was a model", stop)
         return 128 + stop.signum
@@ -127,10 +127,16 @@ def run(
     return 0
 
 
-def _train(
-    fit: Callable[[Job], None], environment: TrainingEnvironment, staging: Path, notice: StopNotice
-) -> list[str]:
+def _train(fit: Callable[[Job], None], environment: TrainingEnvironment, notice: StopNotice) -> list[str]:
     """Run the algorithm and put its model in place; return the names in the model folder."""
+    staging = artifact.stage(environment.paths.model)
+    try:
+        return _fit(fit, environment, staging, notice)
+    finally:
+        artifact.discard(staging)
+
+
+def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, staging: Path, notice: StopNotice) -> list[str]:
     job = Job(environment, staging, notice)
     shown = {name: "<hidden>" if failure.is_secret(name) else value for name, value in job.hyperparameters.items()}
     log.info(
@@ -151,8 +157,8 @@ def _fail(error: BaseException, file: Path) -> int:
         log.error("cannot write %s: %s", file, problem.strerror)  # noqa: TRY400 - the cause follows
     if isinstance(error, UserError):
         log.error("training failed: %s", text)
-    else:
-        log.error("training failed: %s", text.partition("\n")[0], exc_info=error)
+        return error.exit_code
+    log.error("training failed: %s", text.partition("\n")[0], exc_info=error)
     return 1
 
 
