@@ -289,7 +289,7 @@ while True:
     time.sleep(0.01)
 """
 SLEEPS = 'import time\nprint("fitting", flush=True)\ntime.sleep(600)'
-SHELL = f"{sys.executable} -c '{SLEEPS}'\necho not the last command\n"
+SHELL = f"{sys.executable} -c '{SLEEPS}' $SM_MODEL_DIR\necho not the last command\n"
 STOPS = {
     "one that saves": ("mine.py", HANDLES.format(code=0), 0, ["best"]),
     "one that saves and fails": ("mine.py", HANDLES.format(code=4), 4, ["best"]),
@@ -311,8 +311,11 @@ def test_a_stop_is_passed_on(base: Path, name: str, text: str, code: int, left: 
             stderr=out,
         )
     wait_until(lambda: "fitting\n" in log.read_text(), what="the script's start")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == code, log.read_text()
+    try:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == code, log.read_text()
+    finally:
+        process.kill()
     assert [path.name for path in (base / "model").iterdir()] == left
     assert (base / "output/failure").exists() is (code == 4)
     processes = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
