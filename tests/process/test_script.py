@@ -318,7 +318,7 @@ def test_a_stop_is_passed_on(base: Path, name: str, text: str, code: int, left: 
         process.kill()
     assert [path.name for path in (base / "model").iterdir()] == left
     assert (base / "output/failure").exists() is (code == 4)
-    processes = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
+    processes = subprocess.run(["ps", "-wweo", "args="], capture_output=True, text=True, check=True).stdout
     assert str(base) not in processes
 
 
