@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from byoc import logs, machine
 from byoc.env import Paths, TrainingEnvironment
 from byoc.errors import DataError, UserError
-from byoc.training import artifact, channels, failure, hyperparameters, metrics, script
+from byoc.training import artifact, channels, cluster, failure, hyperparameters, metrics, script
 from byoc.training.checkpoints import Checkpoints
 from byoc.training.stop import StopNotice, Stopped
 
@@ -86,6 +86,15 @@ class Job:
     def cpus(self) -> int:
         """The CPUs that the job may use."""
         return machine.cpus()
+
+    def wait_for_peers(self) -> None:
+        """Wait until all hosts of the job can be found by their names, which may be some seconds after the start.
+
+        Raises:
+            ClusterError: a host is not known after a quarter of an hour.
+
+        """
+        cluster.wait_for_peers(self.environment.hosts)
 
     def metric(self, name: str, value: float) -> None:
         """Report a metric: ``name=value;`` on a line of its own."""
