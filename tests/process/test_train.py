@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import resource
+import signal
+import struct
 import subprocess
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +20,7 @@ import pytest
 
 from byoc.flavors import sklearn as flavor
 from tests import datasets
-from tests.program import PROGRAM, environ, train, write_job
+from tests.program import PROGRAM, environ, train, wait_until, write_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,3 +229,160 @@ def test_command_line(base: Path, command: str, argument: str, code: int) -> Non
     assert done.returncode == code
     assert f"usage: {command}" in (done.stderr if code else done.stdout)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("spoil", [False, True])
+def test_a_killed_job_goes_on_from_its_checkpoint(base: Path, spoil: bool) -> None:
+    """Check 23: killed after a checkpoint, the job ends with the uninterrupted one's model; a damaged newest is skipped."""
+    hyperparameters = {"estimator": "GradientBoostingClassifier", "n_estimators": "120", "subsample": "0.8"}
+    whole = write_job(base.parent / "whole", hyperparameters)
+    for each in (write_job(base, hyperparameters, checkpointconfig={"LocalPath": "/opt/ml/checkpoints"}), whole):
+        datasets.digits().write(each / "input/data/training/digits.csv")
+    (base / "checkpoints").mkdir()
+    log = base / "train.log"
+    with log.open("w") as out:
+        process = subprocess.Popen([sys.executable, PROGRAM / "train"], env=environ(base), stdout=out, stderr=out)
+    wait_until(lambda: list(base.glob("checkpoints/*.checkpoint")), what="a checkpoint")
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, log.read_text()
+    assert model_files(base) == [".staging"]
+    (saved,) = base.glob("checkpoints/*.checkpoint")
+    if spoil:
+        (saved.parent / saved.name.replace("000000000010", "000000000099")).write_bytes(saved.read_bytes()[:-9])
+    result = train(base)
+    assert result.returncode == 0, result.stderr
+    assert "going on from the checkpoint of 10 iterations" in result.stderr
+    assert ("000000000099" in result.stderr) is spoil
+    assert train(whole).returncode == 0
+    assert (base / "model/metrics.json").read_bytes() == (whole / "model/metrics.json").read_bytes()
+    features = np.random.default_rng(0).uniform(0, 16, (500, 64))
+    answers = [flavor.load(each / "model").predict_proba(features).tobytes() for each in (base, whole)]
+    assert answers[0] == answers[1]
+
+
+def test_without_the_folder_there_are_no_checkpoints(base: Path) -> None:
+    """SageMaker mounts the folder only for jobs with CheckpointConfig."""
+    datasets.iris().write(base / "input/data/training/iris.csv")
+    assert train(base).returncode == 0
+    assert not (base / "checkpoints").exists()
+
+
+def feed(pipe: Path, content: bytes, after: float) -> None:
+    """Make a named pipe some seconds from now and write into it, as the platform does."""
+
+    def write() -> None:
+        time.sleep(after)
+        os.mkfifo(pipe)
+        pipe.write_bytes(content)
+
+    pipe.parent.mkdir(parents=True, exist_ok=True)
+    threading.Thread(target=write, daemon=True).start()
+
+
+def in_records(*contents: bytes) -> bytes:
+    """Frame S3 objects as RecordIO."""
+    return b"".join(struct.pack("<II", 0xCED7230A, len(each)) + each + b"\0" * (-len(each) % 4) for each in contents)
+
+
+@pytest.mark.parametrize("wrapper", ["None", "RecordIO"])
+def test_pipe_mode_trains_the_same_model_as_files(wrapper: str, base: Path, tmp_path: Path) -> None:
+    """Checks 12, 15: the first epoch is the table, of however many objects; the pipe comes late, the next one never."""
+    birds = datasets.penguins()
+    header, rows = birds.header, birds.rows
+    parts = [datasets.Dataset(header, rows[start : start + 200], "species") for start in (0, 200)]
+    files = write_job(tmp_path / "files", {"target": "species", "max_iter": "20"})
+    written = [part.write(files / f"input/data/train/part-{n}.csv").read_bytes() for n, part in enumerate(parts)]
+    channels = {"train": {"TrainingInputMode": "Pipe", "ContentType": "text/csv", "RecordWrapperType": wrapper}}
+    write_job(base, {"target": "species", "max_iter": "20"}, inputdataconfig=channels)
+    # Without frames objects follow one another; a header may then be in the first alone.
+    content = in_records(*written) if wrapper == "RecordIO" else written[0] + written[1].partition(b"\n")[2]
+    feed(base / "input/data/train_0", content, after=3)
+    (base / "input/data/train-manifest").write_text("[]")
+    result = train(base)
+    assert result.returncode == 0, result.stderr
+    assert train(files).returncode == 0
+    assert (base / "model/metrics.json").read_bytes() == (files / "model/metrics.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("entry", "content", "told"),
+    [
+        ({"ContentType": "application/x-recordio-protobuf"}, b"", "sends application/x-recordio-protobuf"),
+        ({}, b"", "sent nothing through its pipe"),
+        ({"RecordWrapperType": "RecordIO"}, b"setosa,1,2,3,4\n", "does not begin as RecordIO"),
+        ({}, b"\xff\xfe\n", "cannot be read as CSV"),
+    ],
+)
+def test_pipes_that_cannot_be_read_are_told(base: Path, entry: dict[str, str], content: bytes, told: str) -> None:
+    """Checks 15, 28-30."""
+    write_job(base, inputdataconfig={"training": {"TrainingInputMode": "Pipe", **entry}})
+    feed(base / "input/data/training_0", content, after=0)
+    result = train(base)
+    assert result.returncode == 1
+    assert told in (base / "output/failure").read_text(encoding="utf-8")
+    assert "Traceback" not in result.stderr
+    if entry.get("ContentType"):  # never opened: its writer, a thread of ours, still waits
+        (base / "input/data/training_0").read_bytes()
+
+
+STREAMS = """
+from byoc.training import Job, run
+
+def fit(job: Job) -> None:
+    epochs = job.channel("train").epochs()
+    for number in range(2):
+        stream = next(epochs)
+        job.metric("lines", sum(1 for _ in stream))
+    (job.model_dir / "model").write_text("done")
+
+raise SystemExit(run(fit))
+"""
+
+
+def test_a_fit_of_ones_own_reads_epoch_by_epoch(base: Path) -> None:
+    """Check 15: both come late; a third that never comes is not waited for."""
+    write_job(base, inputdataconfig={"train": {"TrainingInputMode": "Pipe"}})
+    feed(base / "input/data/train_0", b"1\n2\n", after=1)
+    feed(base / "input/data/train_1", b"1\n2\n3\n", after=2)
+    result = subprocess.run(
+        [sys.executable, "-c", STREAMS],
+        env=environ(base, PYTHONPATH=str(PROGRAM)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "lines=2;\nlines=3;\n"
+
+
+def test_a_stop_while_a_pipe_is_waited_for(base: Path) -> None:
+    """Check 37."""
+    write_job(base, inputdataconfig={"train": {"TrainingInputMode": "Pipe"}})
+    (base / "input/data").mkdir()
+    os.mkfifo(base / "input/data/train_0")
+    log = base / "train.log"
+    with log.open("w") as out:
+        process = subprocess.Popen([sys.executable, PROGRAM / "train"], env=environ(base), stdout=out, stderr=out)
+    wait_until(lambda: "train_0" in log.read_text(), what="the job's opening of the pipe")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 143, log.read_text()
+
+
+def test_a_full_resourceconfig(base: Path) -> None:
+    """Check 16: what real jobs have; its twin, the three documented keys, is in test_dialects_and_configs."""
+    resources = {
+        "current_host": "algo-1",
+        "current_instance_type": "ml.c5.xlarge",
+        "current_group_name": "homogeneousCluster",
+        "hosts": ["algo-1"],
+        "instance_groups": [
+            {"instance_group_name": "homogeneousCluster", "instance_type": "ml.c5.xlarge", "hosts": ["algo-1"]}
+        ],
+        "network_interface_name": "eth0",
+        "topology": None,
+    }
+    write_job(base, TREE, resourceconfig=resources)
+    datasets.iris().write(base / "input/data/training/iris.csv")
+    result = train(base)
+    assert result.returncode == 0, result.stderr

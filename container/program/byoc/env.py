@@ -66,8 +66,18 @@ class Paths:
 
     @property
     def checkpoints(self) -> Path:
-        """Synchronised with S3 while the job runs, where the job asks for it."""
+        """Synchronised with S3 while the job runs, where the job asks for it; it may name another place."""
         return self.base / "checkpoints"
+
+    @property
+    def code(self) -> Path:
+        """Where a script of the user's is put, where the job brings one."""
+        return self.base / "code"
+
+    def local(self, path: str) -> Path:
+        """Return where a path of a container's is here: what is below ``/opt/ml`` there is below the base."""
+        place = Path(path)
+        return self.base / place.relative_to("/opt/ml") if place.is_relative_to("/opt/ml") else place
 
 
 class Reader:
@@ -145,12 +155,16 @@ class TrainingEnvironment:
     hosts: tuple[str, ...] = ("algo-1",)
     current_host: str = "algo-1"
     network_interface: str = "eth0"
+    checkpoints: Path | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    program: str = ""
+    submit_directory: str = ""
     job_name: str = ""
     log_level: int = logging.INFO
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> TrainingEnvironment:
-        """Read the environment and the three config files.
+        """Read the environment and the config files.
 
         A bare ``docker run IMAGE train`` has no ``resourceconfig.json``: it is then the only host.
 
@@ -163,6 +177,7 @@ class TrainingEnvironment:
         hyperparameters = _read_object(reader, paths.config, "hyperparameters.json")
         channels = _read_object(reader, paths.config, "inputdataconfig.json", "inputDataConfig.json")
         resources = _read_object(reader, paths.config, "resourceconfig.json", "resourceConfig.json")
+        local_path = _read_object(reader, paths.config, "checkpointconfig.json").get("LocalPath")
         hosts = tuple(resources.get("hosts") or [resources.get("current_host") or "algo-1"])
         current_host = resources.get("current_host") or hosts[0]
         if current_host not in hosts:
@@ -178,6 +193,10 @@ class TrainingEnvironment:
             hosts=hosts,
             current_host=current_host,
             network_interface=resources.get("network_interface_name") or "eth0",
+            checkpoints=paths.local(local_path) if local_path else paths.checkpoints,
+            resources=resources,
+            program=environ.get("SAGEMAKER_PROGRAM", ""),
+            submit_directory=environ.get("SAGEMAKER_SUBMIT_DIRECTORY", ""),
             job_name=environ.get("TRAINING_JOB_NAME", ""),
             log_level=level,
         )

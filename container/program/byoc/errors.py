@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 
 class UserError(Exception):
-    """A mistake the user can mend; the message says what, why and what to do next."""
+    """A mistake the user can mend; the message says what, why and what to do next.
+
+    Attributes:
+        exit_code: what `train` ends with.
+
+    """
+
+    exit_code = 1
 
 
 class ConfigurationError(UserError):

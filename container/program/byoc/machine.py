@@ -43,6 +43,11 @@ def memory(cgroup: Path = CGROUP) -> int:
     return total
 
 
+def devices(kind: str, dev: Path = Path("/dev")) -> int:
+    """Return how many accelerators there are: device files ``nvidia0``, ``nvidia1``… or ``neuron0``…."""
+    return sum(path.name.removeprefix(kind).isdecimal() for path in dev.glob(f"{kind}*"))
+
+
 def _read(file: Path) -> str | None:
     try:
         return file.read_text().strip()

@@ -7,19 +7,23 @@ import gzip
 import hashlib
 import itertools
 import logging
+import shutil
+import tempfile
 import warnings
 import zlib
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 import pandas as pd
 
 from byoc.errors import DataError
 from byoc.schema import MISSING
+from byoc.training import pipes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from byoc.training.channels import Channel
 
@@ -40,6 +44,35 @@ class Layout:
     delimiter: str
     names: tuple[str, ...]
     has_header: bool
+
+
+@contextmanager
+def on_disk(channel: Channel) -> Iterator[Channel]:
+    """Give a channel of files; of one in Pipe mode the first epoch, as a temporary file, or one a record.
+
+    Raises:
+        DataError: the pipe does not come, has nothing in it, or is said to hold something other than CSV.
+
+    """
+    if not channel.is_pipe:
+        yield channel
+        return
+    media_type = channel.content_type.partition(";")[0].strip().lower()
+    if media_type != "text/csv":
+        raise DataError(f"channel '{channel.name}' sends {media_type} through its pipe; this algorithm reads text/csv")
+    epochs = channel.epochs()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        stream = next(epochs)
+        for number, record in enumerate(pipes.records(stream) if channel.has_records else ()):
+            (folder / f"{channel.name}_0-{number:06d}.csv").write_bytes(record)
+        if not channel.has_records:
+            with (folder / f"{channel.name}_0.csv").open("wb") as file:
+                shutil.copyfileobj(stream, file, 1 << 20)
+        epochs.close()
+        if not any(path.stat().st_size for path in folder.iterdir()):
+            raise DataError(f"channel '{channel.name}' sent nothing through its pipe; check the channel's S3 address")
+        yield replace(channel, folder=folder, is_pipe=False)
 
 
 def read(channel: Channel) -> pd.DataFrame:

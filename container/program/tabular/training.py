@@ -61,17 +61,18 @@ def read(job: Job, options: Options) -> Dataset:
         DataError: the data cannot be used; the message says where.
 
     """
-    channel = job.channel("training", "train")
-    frame = data.read(channel)
+    with data.on_disk(job.channel("training", "train")) as channel:
+        frame, digest = data.read(channel), data.digest(channel)
     target = features.target_name(frame, options.target)
     frame = features.drop_unlabelled(frame, target)
     problem_type = options.kinds[0] if len(options.kinds) == 1 else features.find_problem_type(frame[target])
     schema = features.learn(frame, target, problem_type)
-    schema = replace(schema, created={"data_sha256": data.digest(channel)})
+    schema = replace(schema, created={"data_sha256": digest})
     everything = _encode(frame, schema)
     validation_channel = job.optional_channel("validation")
     if validation_channel is not None:
-        validation = features.drop_unlabelled(data.read(validation_channel), target)
+        with data.on_disk(validation_channel) as channel:
+            validation = features.drop_unlabelled(data.read(channel), target)
         return Dataset(schema, everything, _encode(validation, schema), held_out=True)
     if options.validation_fraction == 0 or len(everything) < FEWEST_TO_SPLIT:
         log.warning("no rows are held out: the metrics tell how well the model knows the rows it was fitted on")

@@ -149,3 +149,17 @@ def test_aliases_that_agree_are_one_value_and_others_contradict():
     contrary.integer(["A", "B"], 1, 1, 9)
     with pytest.raises(ConfigurationError, match="A=3 and B=4 contradict"):
         contrary.finish()
+
+
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [
+        ({}, "ml/checkpoints"),
+        ({"checkpointconfig": {"LocalPath": "/opt/ml/checkpoints/mine"}}, "ml/checkpoints/mine"),
+        ({"checkpointconfig": {"S3Uri": "s3://bucket/x", "LocalPath": None}}, "ml/checkpoints"),
+        ({"checkpointconfig": {"LocalPath": "/mnt/spot"}}, "/mnt/spot"),
+    ],
+)
+def test_the_checkpoints_are_where_the_job_says(tmp_path, config, place):
+    base = write_job(tmp_path / "ml", **config)
+    assert read(base).checkpoints == tmp_path / place

@@ -1,6 +1,7 @@
 """Fitting by milestones: the plain fit's model to the bit, and the best so far where a job is stopped."""
 
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from sklearn import ensemble
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.tree import DecisionTreeClassifier
 
+from byoc.training.checkpoints import Checkpoints
 from byoc.training.stop import Stopped
 from tabular import fitting, pipeline
 from tests import datasets
@@ -20,6 +22,9 @@ class Job:
     """What fitting asks of a job."""
 
     stopping = True
+
+    def __init__(self, folder=None):
+        self.checkpoints = Checkpoints(folder)
 
 
 def nothing(_model):
@@ -140,3 +145,104 @@ def test_a_short_fit_has_no_pause():
     reports = []
     fitted = fitting.fit(ensemble.RandomForestClassifier(5, random_state=0), *IRIS, Job(), reports.append)
     assert (len(fitted.estimators_), reports) == (5, [])
+
+
+# --- checkpoints (CONTRACT check 23)
+
+
+class PulledOut(BaseException):
+    """The end of the machine, as nobody expects it: not caught by anything."""
+
+
+def interrupt_at(step):
+    """Return a report that ends the fit at the milestone after ``step``."""
+    seen = []
+
+    def report(_model):
+        seen.append(1)
+        if len(seen) == step:
+            raise PulledOut
+
+    return report
+
+
+CATEGORIES = {"max_iter": 16, "early_stopping": False, "categorical_features": [0], "max_features": 0.5}
+WHOLE_NUMBERS = (np.column_stack([np.arange(150) % 7, IRIS[0]]), IRIS[1])
+EARLY = {"max_iter": 60, "early_stopping": True, "n_iter_no_change": 5, "max_features": 0.5}
+RESUMED = {
+    **{name: (name, *case) for name, case in CASES.items()},
+    "categories and random features": ("HistGradientBoostingClassifier", CATEGORIES, WHOLE_NUMBERS),
+    "early stopping": ("HistGradientBoostingRegressor", EARLY, DIABETES),
+}
+
+
+@pytest.mark.parametrize("case", RESUMED)
+def test_an_interrupted_fit_goes_on_to_the_same_model_to_the_bit(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "INTERVAL", 0.0)
+    name, parameters, (features, labels) = RESUMED[case]
+    build = partial(getattr(ensemble, name), **parameters, random_state=3)
+    plain = build().fit(features, labels)
+    with pytest.raises(PulledOut):
+        fitting.fit(build(), features, labels, Job(tmp_path), interrupt_at(3))
+    assert Job(tmp_path).checkpoints.latest(fitting.fingerprint(build(), features, labels)).step == 12
+    left = []
+    fitted = fitting.fit(build(), features, labels, Job(tmp_path), left.append)
+    answer = "predict_proba" if hasattr(plain, "predict_proba") else "predict"
+    np.testing.assert_array_equal(getattr(fitted, answer)(features), getattr(plain, answer)(features))
+    assert fitted.get_params() == plain.get_params()
+    if case in CASES:
+        assert left == []  # 16 is within the first ten after 12
+
+
+def forest(**parameters):
+    return ensemble.RandomForestClassifier(**{"n_estimators": 16, "random_state": 3, **parameters})
+
+
+def scaled(**parameters):
+    return pipeline.make_pipeline(pipeline.StandardScaler(), forest(**parameters))
+
+
+@pytest.mark.parametrize("build", [forest, scaled])
+def test_only_what_ends_in_the_same_model_has_the_same_fingerprint(build):
+    features, labels = IRIS
+    own = fitting.fingerprint(build(), features, labels)
+    assert fitting.fingerprint(build(n_jobs=2, verbose=1), features.copy(order="F"), labels) == own
+    others = [
+        fitting.fingerprint(build(max_depth=3), features, labels),
+        fitting.fingerprint(build(random_state=4), features, labels),
+        fitting.fingerprint(build(), features + 1e-12, labels),
+        fitting.fingerprint(build(), features[:, ::-1], labels),
+        fitting.fingerprint(build(), features, labels[::-1]),
+        fitting.fingerprint(build(), features, np.array([f"class {label}" for label in labels], dtype=object)),
+        fitting.fingerprint(pipeline.make_pipeline(build()), features, labels),
+    ]
+    assert len({own, *others}) == 8
+
+
+def test_a_checkpoint_of_another_job_is_not_gone_on_from(tmp_path, caplog):
+    with pytest.raises(PulledOut):
+        fitting.fit(forest(), *IRIS, Job(tmp_path), interrupt_at(1))
+    fitted = fitting.fit(forest(max_depth=2), *IRIS, Job(tmp_path), nothing)
+    assert max(tree.get_depth() for tree in fitted.estimators_) == 2
+    assert "of other data, hyperparameters or library versions" in caplog.text
+
+
+def test_a_checkpoint_that_holds_more_than_a_model_is_not_loaded(tmp_path, caplog):
+    class Strange(ensemble.RandomForestClassifier):
+        pass
+
+    job, key = Job(tmp_path), fitting.fingerprint(forest(), *IRIS)
+    job.checkpoints.save(10, partial(fitting.flavor.write, Strange()), key)
+    fitted = fitting.fit(forest(), *IRIS, job, nothing)
+    np.testing.assert_array_equal(fitted.predict_proba(IRIS[0]), forest().fit(*IRIS).predict_proba(IRIS[0]))
+    assert "not scikit-learn's" in caplog.text
+
+
+def test_a_stop_soon_after_going_on_keeps_the_checkpoints_model(tmp_path, monkeypatch):
+    with pytest.raises(PulledOut):
+        fitting.fit(interrupted(10, monkeypatch), *IRIS, Job(tmp_path), interrupt_at(1))
+    monkeypatch.setattr(
+        fitting.flavor, "read", lambda _file: interrupted(10, monkeypatch).set_params(n_estimators=10).fit(*IRIS)
+    )
+    fitted = fitting.fit(interrupted(10, monkeypatch), *IRIS, Job(tmp_path), nothing)
+    assert len(fitted.estimators_) == 10

@@ -26,7 +26,16 @@ def save(model: Any, folder: Path) -> None:
         ModelError: the disk is full or not writable, or skops does not know how to write the model.
 
     """
-    file = folder / FILE
+    write(model, folder / FILE)
+
+
+def write(model: Any, file: Path) -> None:
+    """Write the model into a file of the skops format.
+
+    Raises:
+        ModelError: as `save`.
+
+    """
     try:
         skops.io.dump(model, file)
     except OSError as error:
@@ -38,6 +47,16 @@ def save(model: Any, folder: Path) -> None:
 def load(folder: Path) -> Any:
     """Return the model in the folder's ``model.skops``.
 
+    Raises:
+        ModelError: as `read`.
+
+    """
+    return read(folder / FILE)
+
+
+def read(file: Path) -> Any:
+    """Return the model in a file of the skops format.
+
     skops itself trusts most of scikit-learn and NumPy. Beyond that only classes of scikit-learn's own are allowed, no
     functions and nothing from other packages but what is in `HARMLESS`; there is no falling back to pickle.
 
@@ -45,7 +64,6 @@ def load(folder: Path) -> Any:
         ModelError: the file is missing or damaged, or holds a type that is not trusted.
 
     """
-    file = folder / FILE
     try:
         untrusted = skops.io.get_untrusted_types(file=file)
         strange = [name for name in untrusted if name not in HARMLESS and not _is_sklearn_class(name)]

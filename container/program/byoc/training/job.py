@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from byoc import logs, machine
 from byoc.env import Paths, TrainingEnvironment
 from byoc.errors import DataError, UserError
-from byoc.training import artifact, channels, failure, hyperparameters, metrics
+from byoc.training import artifact, channels, cluster, failure, hyperparameters, metrics, script
+from byoc.training.checkpoints import Checkpoints
 from byoc.training.stop import StopNotice, Stopped
 
 if TYPE_CHECKING:
@@ -70,6 +71,12 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """What an interrupted job goes on from: ``save(step, state)`` and ``latest()``."""
+        several = len(self.environment.hosts) > 1
+        return Checkpoints(self.environment.checkpoints, self.environment.current_host if several else "")
+
     @property
     def stopping(self) -> bool:
         """Whether the job has been told to stop. An algorithm that asks between its steps keeps its best model."""
@@ -80,6 +87,15 @@ class Job:
         """The CPUs that the job may use."""
         return machine.cpus()
 
+    def wait_for_peers(self) -> None:
+        """Wait until all hosts of the job can be found by their names, which may be some seconds after the start.
+
+        Raises:
+            ClusterError: a host is not known after a quarter of an hour.
+
+        """
+        cluster.wait_for_peers(self.environment.hosts)
+
     def metric(self, name: str, value: float) -> None:
         """Report a metric: ``name=value;`` on a line of its own."""
         metrics.emit(name, value)
@@ -89,6 +105,8 @@ def run(
     fit: Callable[[Job], None], metric_names: Sequence[str] = (), argv: Sequence[str] | None = None, doc: str = ""
 ) -> int:
     """Run the job and return the exit code: 0 trained, 1 failed, 128 + signal stopped without a model.
+
+    A script that the job brings along ends it with its own code.
 
     ``metric_names`` are the metrics that `fit` reports, for ``train --metric-definitions``.
     """
@@ -106,11 +124,9 @@ def run(
     try:
         environment = TrainingEnvironment.read(os.environ)
         logging.getLogger().setLevel(environment.log_level)
-        staging = artifact.stage(paths.model)
-        try:
-            names = _train(fit, environment, staging, notice)
-        finally:
-            artifact.discard(staging)
+        # The one place that decides who trains: a script that the job brings along, else the image's own fit.
+        brought = script.find(environment)
+        names = script.run(brought, environment, notice) if brought else _train(fit, environment, notice)
     except Stopped as stop:
         log.warning("stopped by %s before there was a model", stop)
         return 128 + stop.signum
@@ -120,10 +136,16 @@ def run(
     return 0
 
 
-def _train(
-    fit: Callable[[Job], None], environment: TrainingEnvironment, staging: Path, notice: StopNotice
-) -> list[str]:
+def _train(fit: Callable[[Job], None], environment: TrainingEnvironment, notice: StopNotice) -> list[str]:
     """Run the algorithm and put its model in place; return the names in the model folder."""
+    staging = artifact.stage(environment.paths.model)
+    try:
+        return _fit(fit, environment, staging, notice)
+    finally:
+        artifact.discard(staging)
+
+
+def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, staging: Path, notice: StopNotice) -> list[str]:
     job = Job(environment, staging, notice)
     shown = {name: "<hidden>" if failure.is_secret(name) else value for name, value in job.hyperparameters.items()}
     log.info(
@@ -144,8 +166,8 @@ def _fail(error: BaseException, file: Path) -> int:
         log.error("cannot write %s: %s", file, problem.strerror)  # noqa: TRY400 - the cause follows
     if isinstance(error, UserError):
         log.error("training failed: %s", text)
-    else:
-        log.error("training failed: %s", text.partition("\n")[0], exc_info=error)
+        return error.exit_code
+    log.error("training failed: %s", text.partition("\n")[0], exc_info=error)
     return 1
 
 

@@ -47,6 +47,11 @@ class StopNotice:
         self._asked = True
         return self._signum is not None
 
+    @property
+    def signum(self) -> int:
+        """The signal that asked for the stop, 0 while none has."""
+        return self._signum or 0
+
     def install(self) -> None:
         """Take the signals over; only the main thread may.
 

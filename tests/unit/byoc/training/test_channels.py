@@ -112,7 +112,16 @@ def test_the_content_type_is_csv_unless_told_otherwise(tmp_path, entry, content_
 
 
 @pytest.mark.parametrize("mode", ["Pipe", "pipe"])
-def test_pipe_mode_is_refused_by_name(tmp_path, mode):
-    """CONTRACT check 15."""
-    with pytest.raises(DataError, match="channel 'train' is in Pipe mode"):
-        channels.find(tmp_path, {"train": {"TrainingInputMode": mode}}, ("training", "train"))
+@pytest.mark.parametrize(("wrapper", "has_records"), [("RecordIO", True), ("None", False), (None, False)])
+def test_a_channel_in_pipe_mode_has_epochs_and_no_files(tmp_path, mode, wrapper, has_records):
+    """CONTRACT check 15; no folder is there."""
+    entry = {"TrainingInputMode": mode, "RecordWrapperType": wrapper}
+    found = channels.find(tmp_path, {"train": entry}, ("training", "train"))
+    assert (found.is_pipe, found.has_records) == (True, has_records)
+    with pytest.raises(DataError, match=r"channel 'train' is in Pipe mode.*epochs"):
+        found.files(*SUFFIXES)
+
+
+def test_a_channel_of_files_has_no_epochs(tmp_path):
+    with pytest.raises(DataError, match=r"not in Pipe mode.*files"):
+        next(Channel("train", tmp_path).epochs())

@@ -1,0 +1,169 @@
+"""Script mode: a script of the user's own, as SageMaker's SDKs send it, run in place of the image's `fit`.
+
+Hyperparameters ``sagemaker_program`` and ``sagemaker_submit_directory`` name it and where it is; so do the variables
+that `byoc.env` reads. It is called as it would be in SageMaker's own images: with the hyperparameters as arguments and
+the variables of `byoc.training.sm_env`. It writes into the model folder itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from byoc.errors import UserError
+from byoc.training import code, hyperparameters, sm_env, stop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from byoc.env import TrainingEnvironment
+    from byoc.training.stop import StopNotice
+
+log = logging.getLogger(__name__)
+
+# How often a script is looked after, in seconds.
+POLL = 0.1
+# Bytes of its stderr that are kept for the failure file, which has 1,024 characters.
+TAIL = 700
+INTERPRETERS = {".py": [sys.executable], ".sh": ["bash"]}
+
+
+class ScriptError(UserError):
+    """A script that failed, with its exit code, or that could not be run."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        self.exit_code = exit_code
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script and where its folder or archive is: on S3, in a local folder, or already in ``/opt/ml/code``."""
+
+    program: str
+    source: str
+
+
+def find(environment: TrainingEnvironment) -> Script | None:
+    """Return the script that the job is to run, None where it is the image's own `fit` that trains."""
+    given = environment.hyperparameters
+    program = str(hyperparameters.decode(given.get("sagemaker_program", ""))) or environment.program
+    source = str(hyperparameters.decode(given.get("sagemaker_submit_directory", ""))) or environment.submit_directory
+    if not program:
+        return None
+    if not source and not (environment.paths.code / program).is_file():
+        log.warning(
+            "sagemaker_program=%r is passed over: there is no sagemaker_submit_directory, and no such file in %s",
+            program,
+            environment.paths.code,
+        )
+        return None
+    return Script(program, source)
+
+
+def run(script: Script, environment: TrainingEnvironment, notice: StopNotice) -> list[str]:
+    """Run the script to its end; return the names in the model folder.
+
+    Raises:
+        ScriptError: it cannot be fetched or run, or ended with another code than 0.
+        Stopped: the job was told to stop and the script ended by that.
+
+    """
+    folder = code.fetch(script.source, environment)
+    file = (folder / script.program).resolve()
+    interpreter = INTERPRETERS.get(file.suffix)
+    if interpreter is None or not file.is_file() or not file.is_relative_to(folder.resolve()):
+        there = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
+        raise ScriptError(
+            f"sagemaker_program={script.program!r} is no .py or .sh file within {folder}, which holds {there}"
+        )
+    arguments = command_line(hyperparameters.user_values(environment.hyperparameters))
+    environ = {**os.environ, **sm_env.variables(environment, script.source, script.program, arguments)}
+    environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    environment.paths.output_data.mkdir(parents=True, exist_ok=True)
+    if (folder / "requirements.txt").is_file():
+        install = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", "requirements.txt"]
+        _follow("requirements.txt", [sys.executable, *install], folder, environ, notice)
+    # Without the values: a hyperparameter may be a secret.
+    log.info("script mode: running %s in %s with %d arguments", script.program, folder, len(arguments))
+    _follow(script.program, [*interpreter, str(file), *arguments], folder, environ, notice)
+    names = sorted(path.name for path in environment.paths.model.iterdir())
+    if not names and environment.is_leader:
+        log.warning("%s wrote nothing into SM_MODEL_DIR, %s", script.program, environment.paths.model)
+    return names
+
+
+def command_line(values: Mapping[str, Any]) -> list[str]:
+    """Return hyperparameters as arguments, ``--name value`` by name, as SageMaker's training toolkit does."""
+    words: list[str] = []
+    for name, value in sorted(values.items()):
+        told = ",".join(f"{key}={each}" for key, each in sorted(value.items())) if isinstance(value, dict) else value
+        words += [f"--{name}" if len(name) > 1 else f"-{name}", str(told)]
+    return words
+
+
+def _follow(name: str, command: Sequence[str], folder: Path, environ: Mapping[str, str], notice: StopNotice) -> None:
+    """Run a program to its end, pass a stop on to it, and keep the end of what it says on stderr."""
+    if notice.requested:  # asking also tells that from here on a stop is passed on
+        raise stop.Stopped(notice.signum)
+    process = subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.PIPE, start_new_session=True)
+    assert process.stderr is not None
+    said = bytearray()
+    listener = threading.Thread(target=_pass_on, args=(process.stderr, said), name="stderr", daemon=True)
+    listener.start()
+    try:
+        status = _wait(process, notice, whole_group=command[0] == "bash")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    listener.join(timeout=2)  # what the program left running may hold its stderr open
+    exit_code = 128 - status if status < 0 else status
+    if exit_code and exit_code == 128 + notice.signum:
+        raise stop.Stopped(notice.signum)
+    if exit_code:
+        raise ScriptError(_explain(name, status, said.decode("utf-8", "replace")), exit_code)
+
+
+def _wait(process: subprocess.Popen[bytes], notice: StopNotice, *, whole_group: bool) -> int:
+    """Wait for the program's end and return its status; it has a stop's notice, less what ending ourselves takes."""
+    deadline = float("inf")
+    while True:
+        try:
+            return process.wait(POLL)
+        except subprocess.TimeoutExpired:
+            now = time.monotonic()
+        if notice.requested and deadline == float("inf"):
+            deadline = now + stop.PATIENCE - stop.IMPATIENCE
+            # A shell does not pass signals on, while the workers of a Python script are its own to stop.
+            (os.killpg if whole_group else os.kill)(process.pid, notice.signum)
+        if now > deadline:
+            log.error("the script did not stop in time; it is killed")
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _pass_on(source: IO[bytes], said: bytearray) -> None:
+    while chunk := os.read(source.fileno(), 1 << 16):
+        os.write(sys.stderr.fileno(), chunk)
+        said += chunk
+        del said[:-TAIL]
+
+
+def _explain(name: str, status: int, said: str) -> str:
+    """Return the cause first, which in most languages is the last line, then what stood before it."""
+    lines = said.strip().splitlines()
+    if status < 0:
+        ended = f"was killed by {signal.Signals(-status).name}"
+        ended += ", perhaps for want of memory" if status == -signal.SIGKILL else ""
+    else:
+        ended = f"ended with exit code {status}"
+    cause = f": {lines[-1].strip()}" if lines else ", and said nothing on stderr"
+    return f"{name} {ended}{cause}" + "".join(f"\n{line}" for line in ["", *lines[:-1]] if len(lines) > 1)
