@@ -71,7 +71,8 @@ def fit(model: Any, features: NDArray[Any], labels: NDArray[Any], job: Job, repo
 def _fit_by_milestones(
     model: Any, parameter: str, features: NDArray[Any], labels: NDArray[Any], job: Job, report: Callable[[Any], None]
 ) -> Any:
-    total, key = final(model).get_params()[parameter], fingerprint(model, features, labels)
+    total = final(model).get_params()[parameter]
+    key = fingerprint(model, features, labels) if job.checkpoints.enabled else ""
     model, done = _resume(model, job, key)
     estimator = final(model).set_params(warm_start=True)
     snapshot = pickle.dumps(model) if done else b""
