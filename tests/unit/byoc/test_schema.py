@@ -215,6 +215,7 @@ def test_what_is_missing_may_be_where_training_saw_that():
 )
 def test_a_number_that_does_not_fit_is_told_as_in_every_other_request(position, value, message):
     matrix = np.ones((3, 3))
+    matrix[0] = [math.nan, 1, math.nan]  # may be missing
     matrix[1:, position] = value
     with pytest.raises(RowError, match=f"^{message}"):
         NUMERIC.adopt(matrix)

@@ -94,6 +94,11 @@ BAD = {
     "a negative shape": (csr(shape=np.array([2, -4])), 400, "not whole numbers from 0"),
     "a shape of floats": (csr(shape=np.array([2.0, 4.0])), 400, "not whole numbers from 0"),
     "a shape of three": (csr(shape=np.array([2, 4, 1])), 400, "do not fit each other"),
+    "a row too many": (
+        csr(format=np.array(b"coo"), indices=None, indptr=None, row=np.array([0, 2]), col=np.array([0, 3])),
+        400,
+        "outside of its shape",
+    ),
     "a column too many": (csr(indices=np.array([0, 4])), 400, "outside of its shape"),
     "a negative column": (csr(indices=np.array([0, -1])), 400, "not whole numbers from 0"),
     "more columns than values": (csr(indices=np.array([0, 3, 1])), 400, "do not fit each other"),
