@@ -52,3 +52,9 @@ def test_a_process_bound_to_one_cpu_has_one(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {3})
     write(tmp_path, {"cpu.max": "400000 100000"})
     assert machine.cpus(tmp_path) == 1
+
+
+def test_accelerators_are_counted_by_their_device_files(tmp_path):
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "neuron0", "null"):
+        (tmp_path / name).touch()
+    assert [machine.devices(kind, tmp_path) for kind in ("nvidia", "neuron", "tpu")] == [2, 1, 0]
