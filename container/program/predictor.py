@@ -3,8 +3,9 @@
     model_fn(model_dir)           returns your model, from the files that train left there
     predict_fn(data, model)       returns one prediction a row
 
-`data` is a pandas DataFrame or, where its annotation says so, a NumPy array. Requests in CSV, JSON and more are decoded,
-checked and answered for you; define input_fn(body, content_type) or output_fn(prediction, accept) for other media types.
+`data` is a pandas DataFrame or, where its annotation says so, a NumPy array. Requests in CSV, JSON and more are
+decoded, checked and answered for you; define input_fn(body, content_type) or output_fn(prediction, accept) for
+media types of your own.
 """
 
 from __future__ import annotations
