@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -41,11 +42,16 @@ class Engine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        started = self.docker("ps", "--all", "--quiet", "--filter", f"label={self.label}").stdout.split()
-        if started:
-            self.docker("rm", "--force", "--volumes", *started)
+        # A second Ctrl-C must not end the cleaning.
+        interrupting = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Twice: a container whose start was interrupted may appear a little later.
+        for _attempt in range(2):
+            started = self.docker("ps", "--all", "--quiet", "--filter", f"label={self.label}").stdout.split()
+            if started:
+                self.docker("rm", "--force", "--volumes", *started)
         self.own(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
+        signal.signal(signal.SIGINT, interrupting)
 
     def docker(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a docker command to its end; what it prints is text, whatever its bytes."""
