@@ -13,7 +13,7 @@ PROGRESS := sed -n -e 's/^ *Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing col
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-annotate
 
-.PHONY: help install demo test lint image lock clean
+.PHONY: help install demo test lint image doctor lock clean
 
 help: ## Show this list
 	@echo "make TARGET [ENGINE=native|docker] [IMAGE=name] [PYTHON=python3.12]"
@@ -38,6 +38,9 @@ lint: .venv/.installed-dev ## Check style, types and shell scripts
 
 image: install ## Build the image IMAGE, and its base where that cannot be pulled
 	@$(BIN)/byoc docker image --name "$(IMAGE)"
+
+doctor: install ## Examine the image IMAGE by SageMaker's contract: make doctor IMAGE=name
+	@$(BIN)/byoc doctor "$(IMAGE)"
 
 lock: ## Re-make the locked requirements from the *.in files
 	$(COMPILE) container/requirements.in -o container/requirements.txt

@@ -4,12 +4,14 @@ import click
 
 from byoc_cli.demo import demo
 from byoc_cli.docker import docker
+from byoc_cli.doctor import doctor
 
 EPILOG = """\b
 Examples:
   byoc demo                    train, serve and predict without Docker
   byoc docker image            build the image 'byoc'
   byoc demo --engine docker    train, serve and predict with the image
+  byoc doctor byoc             examine the image by SageMaker's contract
 """
 
 
@@ -21,3 +23,4 @@ def main() -> None:
 
 main.add_command(demo)
 main.add_command(docker)
+main.add_command(doctor)

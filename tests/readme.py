@@ -66,5 +66,17 @@ def codes(cell: str) -> list[str]:
     return SPAN.findall(cell)
 
 
+def shown(block: str) -> list[str]:
+    """Return what a console block shows below its command."""
+    command, *lines = block.splitlines()
+    assert command.startswith("$ ")
+    return lines
+
+
+def pattern(lines: list[str]) -> str:
+    """Return the regular expression of an output of which `...` and `…` leave something out."""
+    return "".join("(?:.*\n)*?" if line == "..." else re.escape(line).replace("…", ".+?") + "\n" for line in lines)
+
+
 README = Document("README.md")
 CONTRIBUTING = Document("CONTRIBUTING.md")

@@ -20,7 +20,7 @@ from tabular.options import Options
 from tests import datasets, program
 from tests.clone import make_clone, start_demo
 from tests.program import PROGRAM, ROOT
-from tests.readme import CONTRIBUTING, README, Document, codes
+from tests.readme import CONTRIBUTING, README, Document, codes, pattern, shown
 
 COMMANDS = [
     README.block("local_test/train_local.sh"),
@@ -40,18 +40,6 @@ PLACES = {
 def server(trained: Path):
     with program.serving(trained, MODEL_SERVER_WORKERS="1") as server:
         yield server
-
-
-def shown(block: str) -> list[str]:
-    """Return what a console block shows below its command."""
-    command, *lines = block.splitlines()
-    assert command.startswith("$ ")
-    return lines
-
-
-def pattern(lines: list[str]) -> str:
-    """Return the regular expression of an output of which `...` and `…` leave something out."""
-    return "".join("(?:.*\n)*?" if line == "..." else re.escape(line).replace("…", ".+?") + "\n" for line in lines)
 
 
 def steady(output: str, root: Path) -> str:

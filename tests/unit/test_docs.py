@@ -60,7 +60,8 @@ def python_files(*folders: Path) -> list[Path]:
 
 def asked_for(kind: str) -> list[str]:
     """Return what the tests of the documents ask a document's ``block`` or ``table`` for."""
-    files = [ROOT / "tests" / name for name in ("unit/test_docs.py", "process/test_readme.py", "image/test_readme.py")]
+    names = ("unit/test_docs.py", "process/test_readme.py", "image/test_readme.py", "doctor/test_doctor.py")
+    files = [ROOT / "tests" / name for name in names]
     calls = [node for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
     wanted = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == kind]
     return [call.args[0].value for call in wanted if isinstance(call.args[0], ast.Constant)]
