@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 from byoc.serving.errors import RequestError, bad_request
+from byoc.serving.settings import MEBIBYTE
 
 GZIP = ("gzip", "x-gzip")
 # What zlib calls a window of any size behind a header of gzip's.
@@ -60,5 +61,5 @@ def _too_large(limit: int) -> RequestError:
     return RequestError(
         413,
         "payload_too_large",
-        f"the unpacked body is larger than the limit of {limit >> 20} MB, set by SAGEMAKER_MAX_PAYLOAD_IN_MB",
+        f"the unpacked body is larger than the limit of {limit / MEBIBYTE:g} MB, set by SAGEMAKER_MAX_PAYLOAD_IN_MB",
     )

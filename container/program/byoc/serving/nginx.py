@@ -59,7 +59,7 @@ def fill_in(template: str, settings: Settings, folder: Path) -> str:
         "runtime": str(folder),
         "port": str(settings.port),
         "max_payload": str(settings.max_payload),
-        "max_payload_mb": str(settings.max_payload // MEBIBYTE),
+        "max_payload_mb": f"{settings.max_payload / MEBIBYTE:g}",
         "timeout": str(settings.nginx_timeout),
     }
     unknown = set(re.findall(r"\{\{(\w+)\}\}", template)) - words.keys()

@@ -145,7 +145,7 @@ class Settings:
             ),
             startup_timeout=reader.integer(["SAGEMAKER_STARTUP_TIMEOUT"], 600, 1, 3600),
             # Batch transform's word for a body of any size is 0.
-            max_payload=(DEFAULT_PAYLOAD_MB if payload is None else payload or LARGEST_PAYLOAD_MB) * MEBIBYTE,
+            max_payload=_max_payload(reader, payload),
             queue=reader.integer(["SAGEMAKER_MODEL_JOB_QUEUE_SIZE"], 256, 1, 1_000_000),
             batch_rows=reader.integer(["SAGEMAKER_MAX_BATCH_ROWS"], 1024, 1, 1_000_000),
             default_accept=reader.value(["SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"], "", _media_type),
@@ -177,6 +177,18 @@ class Settings:
     def drain(self) -> float:
         """Seconds that requests in flight may still take when the container is told to stop."""
         return NOTICE - 5.0
+
+
+def _max_payload(reader: Reader, payload: int | None) -> int:
+    """Return the bytes of the largest body: by SageMaker's variable in MB, or multi-model-server's in bytes."""
+    size = reader.optional(["SAGEMAKER_MAX_REQUEST_SIZE"], 1, LARGEST_PAYLOAD_MB * MEBIBYTE)
+    limit = (DEFAULT_PAYLOAD_MB if payload is None else payload or LARGEST_PAYLOAD_MB) * MEBIBYTE
+    if size is not None and payload is not None and size != limit:
+        reader.problems.append(
+            f"SAGEMAKER_MAX_REQUEST_SIZE={size} bytes and SAGEMAKER_MAX_PAYLOAD_IN_MB={payload} contradict each other; "
+            "set one of them"
+        )
+    return limit if size is None else size
 
 
 def default_workers(cpus: int, memory: int) -> int:

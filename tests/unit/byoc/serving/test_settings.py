@@ -50,6 +50,7 @@ GOOD = [
     ("SAGEMAKER_BIND_TO_PORT", "9123", "port", 9123),
     ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "100", "max_payload", 100 * MEBIBYTE),
     ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "0", "max_payload", GIBIBYTE),
+    ("SAGEMAKER_MAX_REQUEST_SIZE", "6553500", "max_payload", 6553500),
     ("SAGEMAKER_MODEL_JOB_QUEUE_SIZE", "1", "queue", 1),
     ("SAGEMAKER_MAX_BATCH_ROWS", "64", "batch_rows", 64),
     ("OMP_NUM_THREADS", "2", "threads", 2),
@@ -86,6 +87,7 @@ BAD = [
     ("SAGEMAKER_STARTUP_TIMEOUT", "never"),
     ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "1025"),
     ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "6MB"),
+    ("SAGEMAKER_MAX_REQUEST_SIZE", "0"),
     ("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", "0"),
     ("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", "101"),
     ("SAGEMAKER_BATCH_STRATEGY", "MultiRecord"),
@@ -180,3 +182,10 @@ def test_batch_transform_is_told_what_fits(workers, concurrent, payload, told, t
 def test_more_than_batch_transform_allows_is_a_contradiction():
     with pytest.raises(ConfigurationError, match="=8 times SAGEMAKER_MAX_PAYLOAD_IN_MB=13 is more than the 100 MB"):
         settings(SAGEMAKER_MAX_CONCURRENT_TRANSFORMS="8", SAGEMAKER_MAX_PAYLOAD_IN_MB="13")
+
+
+def test_a_limit_in_bytes_and_one_in_megabytes_must_agree():
+    agreed = settings(SAGEMAKER_MAX_REQUEST_SIZE=str(6 * MEBIBYTE), SAGEMAKER_MAX_PAYLOAD_IN_MB="6")
+    assert agreed.max_payload == 6 * MEBIBYTE
+    with pytest.raises(ConfigurationError, match=r"SAGEMAKER_MAX_REQUEST_SIZE=7 bytes .* contradict each other"):
+        settings(SAGEMAKER_MAX_REQUEST_SIZE="7", SAGEMAKER_MAX_PAYLOAD_IN_MB="6")
