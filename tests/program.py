@@ -56,7 +56,9 @@ def write_job(base: Path, hyperparameters: Mapping[str, Any] | None = None, **co
 
 def environ(base: Path, **variables: str) -> dict[str, str]:
     """Return the environment of a process whose /opt/ml is ``base``."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SAGEMAKER_", "MODEL_SERVER_"))}
+    # Credentials too: a test that runs moto's server leaves its own in this process.
+    left_out = ("SAGEMAKER_", "MODEL_SERVER_", "AWS_ACCESS_KEY", "AWS_SECRET", "AWS_SESSION")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**kept, "SAGEMAKER_BASE_DIR": str(base), **variables}
 
 
