@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / "container" / "program"
+# What real jobs show, beyond the three documented keys.
+FULL_RESOURCES = {
+    "current_host": "algo-1",
+    "current_instance_type": "ml.c5.xlarge",
+    "current_group_name": "homogeneousCluster",
+    "hosts": ["algo-1"],
+    "instance_groups": [
+        {"instance_group_name": "homogeneousCluster", "instance_type": "ml.c5.xlarge", "hosts": ["algo-1"]}
+    ],
+    "network_interface_name": "eth0",
+    "topology": None,
+}
 
 
 def free_port() -> int:

@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 import requests
+
+from tests.engine import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,13 +33,6 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 # The aws CLI is a Python package too: the one installed beside pytest comes first.
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-
-
-def unavailable(reason: str) -> NoReturn:
-    """Skip a test that cannot run here; in CI, where nothing may be missing, fail it."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{reason}; in CI this test must run")
-    pytest.skip(reason)
 
 
 @cache

@@ -18,18 +18,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.docker
 
 MODEL_FILES = ["metrics.json", "model.skops", "schema.json"]
-# What real jobs show, beyond the three documented keys.
-FULL_RESOURCES = {
-    "current_host": "algo-1",
-    "current_instance_type": "ml.c5.xlarge",
-    "current_group_name": "homogeneousCluster",
-    "hosts": ["algo-1"],
-    "instance_groups": [
-        {"instance_group_name": "homogeneousCluster", "instance_type": "ml.c5.xlarge", "hosts": ["algo-1"]}
-    ],
-    "network_interface_name": "eth0",
-    "topology": None,
-}
 MINIMAL_RESOURCES = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
 LOCAL_MODE_RESOURCES = {
     "current_host": "algo-1-x7k2p",
@@ -146,7 +134,7 @@ def test_reads_all_shards_and_nothing_else(image: str, ml: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "resources", [MINIMAL_RESOURCES, FULL_RESOURCES, None], ids=["minimal", "full, topology null", "none"]
+    "resources", [MINIMAL_RESOURCES, program.FULL_RESOURCES, None], ids=["minimal", "full, topology null", "none"]
 )
 def test_resources(image: str, ml: Path, resources: dict[str, Any] | None) -> None:
     """Checks 16 and 19."""

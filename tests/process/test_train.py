@@ -20,7 +20,7 @@ import pytest
 
 from byoc.flavors import sklearn as flavor
 from tests import datasets
-from tests.program import PROGRAM, environ, train, wait_until, write_job
+from tests.program import FULL_RESOURCES, PROGRAM, environ, train, wait_until, write_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -371,18 +371,7 @@ def test_a_stop_while_a_pipe_is_waited_for(base: Path) -> None:
 
 def test_a_full_resourceconfig(base: Path) -> None:
     """Check 16: what real jobs have; its twin, the three documented keys, is in test_dialects_and_configs."""
-    resources = {
-        "current_host": "algo-1",
-        "current_instance_type": "ml.c5.xlarge",
-        "current_group_name": "homogeneousCluster",
-        "hosts": ["algo-1"],
-        "instance_groups": [
-            {"instance_group_name": "homogeneousCluster", "instance_type": "ml.c5.xlarge", "hosts": ["algo-1"]}
-        ],
-        "network_interface_name": "eth0",
-        "topology": None,
-    }
-    write_job(base, TREE, resourceconfig=resources)
+    write_job(base, TREE, resourceconfig=FULL_RESOURCES)
     datasets.iris().write(base / "input/data/training/iris.csv")
     result = train(base)
     assert result.returncode == 0, result.stderr
