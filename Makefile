@@ -13,11 +13,11 @@ PROGRESS := sed -n -e 's/^ *Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing col
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-annotate
 
-.PHONY: help install demo test lint image doctor lock clean
+.PHONY: help install demo test lint image doctor bench bench-quick bench-guard lock clean
 
 help: ## Show this list
-	@echo "make TARGET [ENGINE=native|docker] [IMAGE=name] [PYTHON=python3.12]"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "make TARGET [ENGINE=native|docker] [IMAGE=name] [PYTHON=python3.12] [ONLY=work] [PEERS=names]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/.installed ## Make .venv with the locked packages and the command byoc
 
@@ -42,10 +42,27 @@ image: install ## Build the image IMAGE, and its base where that cannot be pulle
 doctor: install ## Examine the image IMAGE by SageMaker's contract: make doctor IMAGE=name
 	@$(BIN)/byoc doctor "$(IMAGE)"
 
+# ONLY='forest boosting' measures some works, PEERS='litserve mlserver' those servers as well: .venv/bin/python -m benchmarks --help
+BENCH = $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers $(PEERS))
+
+bench: install ## Measure against the classic sample, its peers and the limits: half an hour
+	@local_test/install_tools.sh $$(command -v wrk >/dev/null || echo wrk)
+	@$(BENCH) $(if $(ONLY),,--picture docs/benchmarks.svg)
+
+bench-quick: install ## The same in three minutes: ours, the classic sample and the echo limit
+	@local_test/install_tools.sh $$(command -v wrk >/dev/null || echo wrk)
+	@$(BENCH) --quick
+
+bench-guard: install ## Fail where the speed fell to less than half of what benchmarks/guard.json keeps
+	@local_test/install_tools.sh $$(command -v wrk >/dev/null || echo wrk)
+	@$(BENCH) --guard
+
 lock: ## Re-make the locked requirements from the *.in files
 	$(COMPILE) container/requirements.in -o container/requirements.txt
+	for extra in container/extras/*.in; do \
+		$(COMPILE) $$extra -c container/requirements.txt -o $${extra%.in}.txt; done
 	$(COMPILE) requirements.in -c container/requirements.txt -o requirements.txt
-	$(COMPILE) requirements-dev.in -c container/requirements.txt -o requirements-dev.txt
+	$(COMPILE) requirements-dev.in -c container/requirements.txt -c container/extras/parquet.txt -o requirements-dev.txt
 
 clean: ## Remove what make, the tests and local_test made
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

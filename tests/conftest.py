@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,8 @@ from tests import datasets, engine, program
 if TYPE_CHECKING:
     from pathlib import Path
 
-IMAGE = "byoc-under-test"
+# By another name two checkouts can be tested side by side.
+IMAGE = os.environ.get("TEST_IMAGE", "byoc-under-test")
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,15 @@ def codes(cell: str) -> list[str]:
     return SPAN.findall(cell)
 
 
+def expanded(cell: str) -> list[int]:
+    """Return the numbers that a cell like `1-3, 7` stands for."""
+    found = []
+    for word in cell.split(", "):
+        first, _, last = word.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
 def shown(block: str) -> list[str]:
     """Return what a console block shows below its command."""
     command, *lines = block.splitlines()

@@ -45,6 +45,7 @@ class Check:
         done: what is done with the image.
         expected: what a good image then does.
         advice: what to change where it does not.
+        alone: whether no other check may run beside it, because it measures times or leaves no CPU to others.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Check:
     done: str
     expected: str
     advice: str
+    alone: bool = False
 
     @property
     def group(self) -> str:
@@ -59,11 +61,16 @@ class Check:
         return next(group for group, numbers in GROUPS.items() if self.number in numbers)
 
 
-def check(number: int, level: Level, done: str, *, expected: str, advice: str) -> Callable[[Function], Function]:
-    """Make a function a check; it returns what it saw, in a few words, or calls ``must`` and ``not_offered``."""
+def check(
+    number: int, level: Level, done: str, *, expected: str, advice: str, alone: bool = False
+) -> Callable[[Function], Function]:
+    """Make a function a check; it returns what it saw, in a few words, or calls ``must`` and ``not_offered``.
+
+    Checks run side by side unless they ask to be ``alone``, in threads: what they share is the subject's business.
+    """
 
     def mark(function: Function) -> Function:
-        function.check = Check(number, level, done, expected, advice)  # type: ignore[attr-defined]
+        function.check = Check(number, level, done, expected, advice, alone)  # type: ignore[attr-defined]
         return function
 
     return mark

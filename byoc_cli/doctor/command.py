@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -14,21 +15,28 @@ import click
 from byoc_cli.docker.client import find_client
 from byoc_cli.doctor import report, run
 from byoc_cli.doctor.check import GROUPS
-from byoc_cli.doctor.engine import Engine
+from byoc_cli.doctor.containers import DockerEngine
+from byoc_cli.doctor.native import NativeEngine
 from byoc_cli.doctor.subject import CSV, START_SECONDS, Subject
+from byoc_cli.repository import repository_root
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from byoc_cli.doctor.check import Check
+    from byoc_cli.doctor.engine import Engine
 
 DATA = Path(__file__).parent / "data"
 PAYLOAD_ROWS = 4
+OURS = "container/program"
+# One more than CPUs: most checks wait for something most of the time.
+JOBS = min(4, (os.cpu_count() or 1) + 1)
 EPILOG = """\b
 Examples:
   byoc doctor my-image
   byoc doctor my-image --only signals,51
   byoc doctor my-image --data my/csv/files --hyperparameters '{"epochs": "3"}'
+  byoc doctor --native
   byoc doctor --list
 """
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -56,9 +64,17 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="Seconds within which a server must answer /ping with 200.",
 )
+@click.option(
+    "--native",
+    is_flag=False,
+    flag_value="",
+    metavar="[FOLDER]",
+    help=f"Without a Docker engine: run `train` and `serve` of a folder. [default: {OURS}]",
+)
+@click.option("--jobs", type=click.IntRange(min=1), default=JOBS, show_default=True, help="Checks run at a time.")
 @click.option("--json", "json_file", type=FILE, help="Write the results as JSON.")
 @click.option("--junit", type=FILE, help="Write the results as JUnit's XML.")
-@click.option("--list", "only_list", is_flag=True, help="List the checks and those of the checklist still missing.")
+@click.option("--list", "only_list", is_flag=True, help="List the checks.")
 def doctor(
     image: str | None,
     only: str | None,
@@ -67,6 +83,8 @@ def doctor(
     payload: Path | None,
     content_type: str,
     start_timeout: float,
+    native: str | None,
+    jobs: int,
     json_file: Path | None,
     junit: Path | None,
     only_list: bool,
@@ -77,28 +95,46 @@ def doctor(
     claim to do is "not offered".
     """
     numbers = chosen(only)
-    checks = run.collect()
     if only_list:
-        click.echo(listing([check for check in checks if check.number in numbers], numbers))
+        click.echo(listing([check for check in run.collect() if check.number in numbers]))
         return
-    if not image:
-        raise click.UsageError("Missing argument 'IMAGE': byoc doctor IMAGE")
     values = parsed(hyperparameters)
     body = payload.read_bytes() if payload else first_rows(data or DATA)
     signal.signal(signal.SIGTERM, interrupt)
     started = time.monotonic()
-    with Engine(find_client().path, image) as engine:
-        if not engine.inspect():
-            raise click.ClickException(f"there is no image {image} here; build it, or pull it, and try again")
+    with chosen_engine(image, native) as engine:
+        engine.require()
         subject = Subject(engine, data or DATA, values, body, content_type, start_timeout)
-        plugin = run.Plugin(numbers, subject, progress)
+        plugin = run.Plugin(numbers, subject, jobs)
         run.run(plugin, junit)
     if json_file:
         json_file.write_text(report.as_json(plugin.results), encoding="utf-8")
     click.echo(report.table(plugin.results))
-    missing = numbers - {check.number for check in checks}
-    click.echo(f"\n{report.summary(plugin.results, missing, time.monotonic() - started)}")
+    click.echo(f"\n{report.summary(plugin.results, time.monotonic() - started)}")
     sys.exit(report.exit_code(plugin.results))
+
+
+def chosen_engine(image: str | None, native: str | None) -> Engine:
+    """Return where the checks are to run.
+
+    Raises:
+        click.ClickException: neither an image nor `--native` was given, both were, or there is no engine for it.
+    """
+    if native is None:
+        if not image:
+            raise click.UsageError(
+                "Missing argument 'IMAGE': byoc doctor IMAGE, or without Docker byoc doctor --native"
+            )
+        return DockerEngine(find_client().path, image)
+    if image:
+        raise click.UsageError("--native runs a folder's programs and no image: leave IMAGE out")
+    engine = NativeEngine(Path(native) if native else repository_root() / OURS)
+    click.echo(
+        f"Without a Docker engine: {engine.program} runs as processes of this machine; "
+        "what only a container can show is not offered.",
+        err=True,
+    )
+    return engine
 
 
 def chosen(only: str | None) -> set[int]:
@@ -151,24 +187,12 @@ def first_rows(data: Path) -> bytes:
     return "".join(f"{line.partition(',')[2]}\n" for line in picked).encode()
 
 
-def progress(place: int, count: int, check: Check, result: report.Result | None) -> None:
-    """Show on standard error which check runs, and how it ended."""
-    text = f"[{place:>2}/{count}] {check.number:>3} {check.group}: {check.done}"
-    if sys.stderr.isatty():
-        click.echo(f"\r\033[K{text}"[:110] if result is None else "\r\033[K", nl=False, err=True)
-    elif result is not None:
-        click.echo(f"{text}: {result.word} ({result.seconds:.1f} s)", err=True)
-
-
-def listing(checks: list[Check], numbers: set[int]) -> str:
-    """Return the checks by group, and the numbers of those that are yet to be written."""
+def listing(checks: list[Check]) -> str:
+    """Return the checks by group."""
     lines = []
-    for group, members in GROUPS.items():
-        if wanted := numbers.intersection(members):
-            there = [check for check in checks if check.group == group]
-            lines += [group, *(f"  {check.number:>3}  {check.level}  {check.done}" for check in there)]
-            if missing := wanted - {check.number for check in there}:
-                lines.append(f"       not checked yet: {report.ranges(missing)}")
+    for group in GROUPS:
+        if members := [check for check in checks if check.group == group]:
+            lines += [group, *(f"  {check.number:>3}  {check.level}  {check.done}" for check in members)]
     return "\n".join(lines)
 
 

@@ -1,42 +1,35 @@
-"""Containers and folders of one run of the doctor; all of them are gone when it ends, whatever ends it."""
+"""Where the image runs: what an engine and a container of it can do, whatever they are made of."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import signal
-import subprocess
 import tempfile
+import threading
 import time
-import uuid
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from byoc_cli.doctor.check import Failed
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
-
-# Prints each process as `pid (command) state parent … | arguments`; all it needs is a shell with cat and tr.
-LIST_PROCESSES = """for d in /proc/[0-9]*; do
-  [ -r $d/stat ] && echo "$(cat $d/stat) | $(tr '\\0\\n' '  ' <$d/cmdline)"
-done 2>/dev/null"""
+    from contextlib import AbstractContextManager
 
 
-class Engine:
-    """A Docker client, and all that was started through it; to be used in a with-block.
+class Engine(ABC):
+    """All that was started for one run of the doctor, gone when the with-block ends, whatever ends it.
 
     Args:
-        client: the program `docker`.
-        image: the image under test, which also gives back the files that its containers wrote as root.
+        image: the image under test.
     """
 
-    def __init__(self, client: str, image: str) -> None:
-        self.client = client
+    def __init__(self, image: str) -> None:
         self.image = image
-        self.label = f"byoc.doctor={uuid.uuid4().hex[:12]}"
         self.folder = Path(tempfile.mkdtemp(prefix="byoc-doctor-"))
+        self._closed = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -44,47 +37,66 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         # A second Ctrl-C must not end the cleaning.
         interrupting = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.close()
         # Twice: a container whose start was interrupted may appear a little later.
-        for _attempt in range(2):
-            started = self.docker("ps", "--all", "--quiet", "--filter", f"label={self.label}").stdout.split()
-            if started:
-                self.docker("rm", "--force", "--volumes", *started)
+        self.remove_all()
         self.own(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         signal.signal(signal.SIGINT, interrupting)
 
-    def docker(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run a docker command to its end; what it prints is text, whatever its bytes."""
-        return subprocess.run(
-            [self.client, *arguments], capture_output=True, text=True, errors="replace", check=False, timeout=timeout
-        )
-
-    def inspect(self) -> dict[str, Any]:
-        """Return the image's Config: Entrypoint, Cmd, User, Labels, …; empty where there is no such image."""
-        done = self.docker("image", "inspect", "--format", "{{json .Config}}", self.image)
-        return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+    def close(self) -> None:
+        """Remove all there is and start nothing more, so that checks that still run end soon."""
+        self._closed.set()
+        self.remove_all()
 
     def start(self, *command: str, options: Sequence[str] = ()) -> Container:
-        """Start a container of the image.
+        """Start a container of the image; the options are those of `docker run`.
 
         Raises:
             Failed: the engine could not.
         """
-        name = f"byoc-doctor-{uuid.uuid4().hex[:12]}"
-        done = self.docker("run", "--detach", "--name", name, "--label", self.label, *options, self.image, *command)
-        if done.returncode:
-            raise Failed(f"the container could not be started: {last_line(done.stderr)}")
-        return Container(self, name)
+        if self._closed.is_set():
+            raise Failed("the doctor is about to end")
+        return self.run(command, options)
 
+    @abstractmethod
+    def require(self) -> None:
+        """Make sure that the image is there.
+
+        Raises:
+            click.ClickException: it isn't.
+        """
+
+    @abstractmethod
+    def run(self, command: Sequence[str], options: Sequence[str]) -> Container:
+        """Start a container."""
+
+    @abstractmethod
+    def remove_all(self) -> None:
+        """Remove all that was started, except for the folder."""
+
+    @abstractmethod
+    def inspect(self) -> dict[str, Any]:
+        """Return the image's Config, as `docker inspect` shows it: Entrypoint, Cmd, User, Labels."""
+
+    @abstractmethod
+    def network(self) -> AbstractContextManager[str]:
+        """Make a network for the length of a with-block and give its name; containers on it find each other by theirs.
+
+        Raises:
+            Failed: the engine could not.
+        """
+
+    @abstractmethod
     def own(self, folder: Path) -> None:
-        """Make all below the folder the property of who runs the doctor: containers write as root."""
-        if os.geteuid() != 0:
-            owner = f"{os.geteuid()}:{os.getegid()}"
-            options = ("--rm", "--user", "0", "--volume", f"{folder}:/folder", "--entrypoint", "chown")
-            self.docker("run", *options, self.image, "-R", owner, "/folder")
+        """Make all below the folder the property of who runs the doctor."""
+
+    @abstractmethod
+    def docker(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a docker command to its end."""
 
 
-class Container:
+class Container(ABC):
     """A container, by its name; a with-block removes it."""
 
     def __init__(self, engine: Engine, name: str) -> None:
@@ -96,65 +108,69 @@ class Container:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.engine.docker("rm", "--force", "--volumes", self.name)
+        self.remove()
 
+    @abstractmethod
+    def remove(self) -> None:
+        """End it, if it still runs, and remove it."""
+
+    @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return what the engine knows of it: Running, ExitCode, OOMKilled."""
-        done = self.engine.docker("inspect", "--format", "{{json .State}}", self.name)
-        return dict(json.loads(done.stdout)) if done.returncode == 0 else {"Running": False, "ExitCode": -1}
 
+    @abstractmethod
     def log(self) -> str:
         """Return all it has written, standard output first."""
-        done = self.engine.docker("logs", self.name)
-        return done.stdout + done.stderr
 
+    @abstractmethod
+    def stamped_lines(self) -> list[tuple[float, str]]:
+        """Return the lines it has written, each with the time, in seconds, at which it came out."""
+
+    def wait_for_log(self, text: str, seconds: float) -> bool:
+        """Wait until the log holds a text; return whether it does."""
+        end = time.monotonic() + seconds
+        while text not in self.log():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.2)
+        return True
+
+    @abstractmethod
     def wait(self, seconds: float) -> int | None:
         """Wait for its end; return the exit code, or None where it still runs after so many seconds."""
-        try:
-            done = self.engine.docker("wait", self.name, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        return int(done.stdout)
 
-    def kill(self, signal: str) -> None:
-        """Send PID 1 a signal."""
-        self.engine.docker("kill", "--signal", signal, self.name)
+    @abstractmethod
+    def kill(self, name: str, *pids: int) -> None:
+        """Send processes a signal, TERM, KILL, …; PID 1 where none is named."""
 
+    @abstractmethod
     def shell(self, script: str) -> str:
         """Run a script by the shell inside, as root, and return what it printed."""
-        return self.engine.docker("exec", "--user", "0", self.name, "sh", "-c", script).stdout
 
+    @abstractmethod
     def processes(self) -> list[Process]:
         """Return PID 1 and all that descends from it, not the processes of this question."""
-        found = [Process(line) for line in self.shell(LIST_PROCESSES).splitlines() if " | " in line]
-        family = {1}
-        for process in sorted(found, key=lambda process: process.pid):
-            if process.parent in family:
-                family.add(process.pid)
-        return [process for process in found if process.pid in family]
 
+    @abstractmethod
     def port(self, port: int) -> int:
         """Return the port of this machine that leads to a port of the container.
 
         Raises:
             Failed: there is none, because the container has ended.
         """
-        words = self.engine.docker("port", self.name, f"{port}/tcp").stdout.split()
-        if not words:
-            raise Failed(f"the container has ended; its last line: {last_line(self.log())}")
-        return int(words[0].rpartition(":")[2])
 
 
 class Process:
-    """A process inside a container, read from a line of LIST_PROCESSES."""
+    """A process inside a container, read from a line `pid (command) state parent … | arguments`."""
 
     def __init__(self, line: str) -> None:
         stat, _, self.arguments = line.partition(" | ")
         pid, _, rest = stat.partition(" (")
         self.name, _, fields = rest.rpartition(") ")
         self.pid = int(pid)
-        self.state, parent = fields.split()[:2]
+        self.state, parent, _group, session = fields.split()[:4]
         self.parent = int(parent)
+        self.session = int(session)
 
 
 def last_line(text: str, limit: int = 200) -> str:

@@ -12,7 +12,7 @@ import click
 from byoc_cli.doctor.check import GROUPS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from byoc_cli.doctor.check import Check
 
@@ -86,26 +86,12 @@ def rows(result: Result) -> list[str]:
     return lines
 
 
-def summary(results: Sequence[Result], missing: Collection[int], seconds: float) -> str:
-    """Return the numbers, and which of the checklist's chosen checks this doctor does not know yet."""
+def summary(results: Sequence[Result], seconds: float) -> str:
+    """Return the numbers in a line."""
     words = [result.word for result in results]
     names = {"passed": "passed", "ERROR": "errors", "warning": "warnings", "not offered": "not offered"}
     counts = ", ".join(f"{words.count(word)} {name}" for word, name in names.items())
-    lines = [f"{len(results)} checks in {seconds:.0f} s: {counts}"]
-    if missing:
-        lines.append(f"Not checked, because the doctor cannot yet: {ranges(missing)}")
-    return "\n".join(lines)
-
-
-def ranges(numbers: Collection[int]) -> str:
-    """Return numbers in a short way: `6, 15, 86-98`."""
-    found: list[list[int]] = []
-    for number in sorted(numbers):
-        if found and number == found[-1][-1] + 1:
-            found[-1].append(number)
-        else:
-            found.append([number])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in found)
+    return f"{len(results)} checks in {seconds:.0f} s: {counts}"
 
 
 def exit_code(results: Sequence[Result]) -> int:

@@ -1,8 +1,11 @@
-"""Runs checks by pytest, which collects them, times them and writes JUnit's XML."""
+"""Runs checks by pytest, which collects them and writes JUnit's XML; several run at a time, in threads."""
 
 from __future__ import annotations
 
 import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,75 +13,114 @@ import click
 import pytest
 
 from byoc_cli.doctor.check import Check, Failed
+from byoc_cli.doctor.progress import Progress
 from byoc_cli.doctor.report import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Sequence
+    from collections.abc import Collection, Generator, Sequence
+    from concurrent.futures import Future
 
     from byoc_cli.doctor.subject import Subject
 
 CHECKS = Path(__file__).parent / "checks"
+ENDED = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
 
 
 class Plugin:
     """What makes pytest the doctor's engine: choosing checks, giving them the subject, taking what they saw.
 
+    pytest itself goes from check to check and knows nothing of threads: where it would call one, it waits for the
+    result of the thread that does.
+
     Args:
         numbers: the checks to run.
         subject: the image under test; None only collects.
-        tell: called with each check's place (from 1), their count, the check and its result, None before it has one.
+        jobs: how many checks may run at a time.
     """
 
-    def __init__(
-        self,
-        numbers: Collection[int],
-        subject: Subject | None = None,
-        tell: Callable[[int, int, Check, Result | None], None] = lambda *_: None,
-    ) -> None:
+    def __init__(self, numbers: Collection[int], subject: Subject | None = None, jobs: int = 1) -> None:
         self.numbers = numbers
         self.given = subject
-        self.tell = tell
+        self.pool = ThreadPoolExecutor(jobs)
+        self.progress = Progress()
         self.checks: list[Check] = []
-        self.results: list[Result] = []
+        self.begun: dict[pytest.Item, Future[Result]] = {}
+        self.found: dict[pytest.Item, Result] = {}
+        self.broken: list[str] = []
+
+    @property
+    def results(self) -> list[Result]:
+        """The results so far, in the order of the numbers."""
+        return sorted(self.found.values(), key=lambda result: result.check.number)
 
     @pytest.fixture
     def subject(self) -> Subject | None:
         """Return the image under test."""
         return self.given
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep why a file of checks cannot be read."""
+        if report.failed:
+            self.broken.append(f"{report.nodeid}: {report.longreprtext}")
+
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep what was chosen, in the order of the numbers."""
-        items[:] = sorted((item for item in items if check_of(item).number in self.numbers), key=number_of)
-        self.checks = [check_of(item) for item in items]
+        """Keep what was chosen, in the order of the numbers; those that run alone come last."""
+        chosen = [item for item in items if check_of(item).number in self.numbers]
+        items[:] = sorted(chosen, key=lambda item: (check_of(item).alone, check_of(item).number))
+        self.checks = sorted((check_of(item) for item in items), key=lambda check: check.number)
+        self.progress.expect(self.checks)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Tell that the check begins."""
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Begin all checks that may run beside others."""
+        if session.config.option.collectonly:
+            return (yield)
+        with self.pool:
+            self.begun = {item: self.begin(item) for item in session.items if not check_of(item).alone}
+            try:
+                return (yield)
+            except BaseException:
+                # A second Ctrl-C must not end the cleaning.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                self.pool.shutdown(wait=False, cancel_futures=True)
+                if self.given:
+                    self.given.engine.close()
+                raise
+
+    def begin(self, item: pytest.Item) -> Future[Result]:
+        """Let a thread run a check as soon as one is free."""
+        return self.pool.submit(self.look, item)
+
+    def look(self, item: pytest.Item) -> Result:
+        """Run a check."""
         check = check_of(item)
-        self.tell(self.checks.index(check) + 1, len(self.checks), check, None)
-        return (yield)
+        self.progress.begin(check)
+        call = pytest.CallInfo.from_call(partial(item.obj, self.given), "call")  # type: ignore[attr-defined]
+        result = Result(check, *finding(call), call.duration)
+        self.progress.end(result)
+        return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
-        """Call the check and keep what it returned."""
-        pyfuncitem.user_properties.append(("seen", pyfuncitem.obj(self.given)))
+        """Wait for the check's result; one that runs alone begins only now, when no other is left."""
+        result = (self.begun.get(pyfuncitem) or self.begin(pyfuncitem)).result()
+        self.found[pyfuncitem] = result
+        if result.status == "not offered":
+            pytest.skip(result.seen)
+        if result.status == "failed":
+            check = result.check
+            text = f"seen: {result.seen}; expected: {check.expected}; to change: {check.advice}"
+            pytest.fail(text, pytrace=False)
         return True
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Make a result of the call; JUnit's file says what the table says."""
+        """Give JUnit's file the time that the check took, not that which pytest waited."""
         report = yield
-        if call.when != "call" and call.excinfo is None:
-            return report
-        check = check_of(item)
-        status, seen = finding(item, call)
-        if status == "failed":
-            report.longrepr = f"seen: {seen}; expected: {check.expected}; to change: {check.advice}"
-        result = Result(check, status, seen, call.duration)
-        self.results.append(result)
-        self.tell(self.checks.index(check) + 1, len(self.checks), check, result)
+        if call.when == "call" and item in self.found:
+            report.duration = self.found[item].seconds
         return report
 
 
@@ -89,15 +131,10 @@ def check_of(item: pytest.Item) -> Check:
     return check
 
 
-def number_of(item: pytest.Item) -> int:
-    """Return the check's number."""
-    return check_of(item).number
-
-
-def finding(item: pytest.Item, call: pytest.CallInfo[Any]) -> tuple[str, str]:
+def finding(call: pytest.CallInfo[Any]) -> tuple[str, str]:
     """Return the status and what was seen."""
     if call.excinfo is None:
-        return "passed", str(dict(item.user_properties)["seen"])
+        return "passed", str(call.result)
     error = call.excinfo.value
     if isinstance(error, pytest.skip.Exception):
         return "not offered", str(error.msg)
@@ -107,7 +144,11 @@ def finding(item: pytest.Item, call: pytest.CallInfo[Any]) -> tuple[str, str]:
 
 
 def collect() -> list[Check]:
-    """Return every check there is."""
+    """Return every check there is.
+
+    Raises:
+        click.ClickException: pytest failed.
+    """
     plugin = Plugin(range(1, 109))
     _pytest(["--collect-only"], plugin)
     return plugin.checks
@@ -120,15 +161,17 @@ def run(plugin: Plugin, junit: Path | None) -> None:
         KeyboardInterrupt: so was it ended.
         click.ClickException: pytest itself failed: no check may seem to have passed that did not run.
     """
-    code = _pytest([f"--junit-xml={junit.resolve()}"] if junit else [], plugin)
-    if code == pytest.ExitCode.INTERRUPTED:
-        raise KeyboardInterrupt
-    if code in {pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR}:
-        raise click.ClickException("pytest could not run the checks; what it wrote above says why")
+    _pytest([f"--junit-xml={junit.resolve()}"] if junit else [], plugin)
 
 
-def _pytest(arguments: Sequence[str], plugin: Plugin) -> int:
+def _pytest(arguments: Sequence[str], plugin: Plugin) -> None:
     # The settings of who calls us are for other tests.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
-    return pytest.main([f"--config-file={CHECKS / 'pytest.ini'}", *arguments, str(CHECKS)], plugins=[plugin])
+    code = pytest.main([f"--config-file={CHECKS / 'pytest.ini'}", *arguments, str(CHECKS)], plugins=[plugin])
+    if plugin.broken:
+        raise click.ClickException("the checks cannot be read\n" + "\n".join(plugin.broken))
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if code not in ENDED:
+        raise click.ClickException("pytest could not run the checks; what it wrote above says why")

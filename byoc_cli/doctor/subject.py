@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
+import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from byoc_cli.doctor.address import Address
 from byoc_cli.doctor.check import Failed, must, not_offered
 from byoc_cli.doctor.engine import Container, Engine, last_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+T = TypeVar("T")
 
 PORT = 8080
 CSV = "text/csv"
@@ -71,6 +76,11 @@ class Server(Address):
         super().__init__(port)
         self.container = container
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the container has not ended."""
+        return bool(self.container.state()["Running"])
+
     def wait_ready(self, seconds: float) -> float:
         """Wait for a /ping that answers 200; return after how many seconds from the container's start it did.
 
@@ -80,7 +90,7 @@ class Server(Address):
         end = time.monotonic() + seconds
         seen = "nothing listens"
         while time.monotonic() < end:
-            if not self.container.state()["Running"]:
+            if not self.is_running:
                 raise Failed(f"the container ended; its last line: {last_line(self.container.log())}")
             try:
                 status = self.ask("GET", "/ping", timeout=5).status
@@ -122,6 +132,26 @@ class Subject:
         self.content_type = content_type
         self.start_seconds = start_seconds
         self._server: Server | Failed | None = None
+        self._serving = threading.Lock()
+        self._made: dict[Callable[[Subject], Any], Any] = {}
+        self._locks: defaultdict[Callable[[Subject], Any], threading.Lock] = defaultdict(threading.Lock)
+
+    def once(self, make: Callable[[Subject], T]) -> T:
+        """Return what a function makes of this subject; it is called once, whichever check asks first.
+
+        Raises:
+            Failed: it raised that, each time the same.
+        """
+        with self._locks[make]:
+            if make not in self._made:
+                try:
+                    self._made[make] = make(self)
+                except Failed as failed:
+                    self._made[make] = failed
+        made = self._made[make]
+        if isinstance(made, Failed):
+            raise made
+        return cast("T", made)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -150,6 +180,7 @@ class Subject:
         hyperparameters: Mapping[str, str] | None = None,
         channels: Mapping[str, Mapping[str, str]] | None = None,
         resources: Mapping[str, Any] | None = None,
+        copies: int = 1,
     ) -> Path:
         """Prepare an /opt/ml in a new folder.
 
@@ -157,6 +188,7 @@ class Subject:
             hyperparameters: instead of the user's.
             channels: inputdataconfig.json, without the keys that every job has; each channel gets the data.
             resources: resourceconfig.json.
+            copies: how many times each CSV file has its rows, so that training takes its time.
         """
         ml = Path(tempfile.mkdtemp(dir=self.engine.folder))
         for folder in ("input/config", "input/data", "model", "output/data", "checkpoints"):
@@ -165,6 +197,8 @@ class Subject:
         common = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
         for name in channels:
             shutil.copytree(self.data, ml / "input/data" / name)
+        for file in (ml / "input/data").rglob("*.csv") if copies > 1 else ():
+            file.write_text(file.read_text() * copies)
         config = {
             "hyperparameters": self.hyperparameters if hyperparameters is None else hyperparameters,
             "inputdataconfig": {name: {**common, **channel} for name, channel in channels.items()},
@@ -219,18 +253,12 @@ class Subject:
         Raises:
             Failed: it failed, each time the same.
         """
-        trained = self._trained
-        if isinstance(trained, Failed):
-            raise trained
+        trained = self.once(Subject._train_first)
         must(trained.code == 0 and trained.model_files, f"there is no model: {trained.cause} (see check 3)")
         return trained
 
-    @cached_property
-    def _trained(self) -> Trained | Failed:
-        try:
-            return self.train(self.job())
-        except Failed as failed:
-            return failed
+    def _train_first(self) -> Trained:
+        return self.train(self.job())
 
     # --- serving
 
@@ -241,14 +269,19 @@ class Subject:
         Raises:
             Failed: it did not get ready.
         """
-        if self._server is None or (isinstance(self._server, Server) and not self._server.container.state()["Running"]):
-            try:
-                self._server = self._serve(self.trained.ml / "model")
-            except Failed as failed:
-                self._server = failed
-        if isinstance(self._server, Failed):
-            raise self._server
-        return self._server
+        with self._serving:
+            if self._server is None or (isinstance(self._server, Server) and not self._server.is_running):
+                try:
+                    self._server = self._serve(self._model)
+                except Failed as failed:
+                    self._server = failed
+            if isinstance(self._server, Failed):
+                raise self._server
+            return self._server
+
+    @property
+    def _model(self) -> Path:
+        return self.trained.ml / "model"
 
     def serve(self, *options: str, model: Path | None = None, port: int = PORT) -> Server:
         """Start another server as the platform does, and wait until it is ready; a with-block on its container ends it.
@@ -257,14 +290,14 @@ class Subject:
             Failed: it did not get ready, or the shared one did not: then no time is lost on this one.
         """
         assert self.server
-        return self._serve(self.trained.ml / "model" if model is None else model, *options, port=port)
+        return self._serve(self._model if model is None else model, *options, port=port)
 
     def _serve(self, model: Path, *options: str, port: int = PORT) -> Server:
         server = self.start_server(model, *options, port=port)
         try:
             server.wait_ready(self.start_seconds)
         except Failed:
-            self.engine.docker("rm", "--force", "--volumes", server.container.name)
+            server.container.remove()
             raise
         return server
 
@@ -283,10 +316,25 @@ class Subject:
 
     def large(self, megabytes: float) -> bytes:
         """Return the payload's rows again and again, up to a size."""
-        block = "".join(f"{row}\n" for row in self.rows).encode()
-        return block * max(1, int(megabytes * (1 << 20)) // len(block))
+        return repeated("".join(f"{row}\n" for row in self.rows), megabytes)
+
+    def padded(self, megabytes: float) -> bytes:
+        """Return the same in few rows: noughts that change no value make them long, so that they are soon predicted."""
+        rows = [",".join(pad(value) for value in row.split(",")) for row in self.rows]
+        return repeated("".join(f"{row}\n" for row in rows), megabytes)
 
 
 def variables(names: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[str]:
     """Return docker's options that set variables of the environment."""
     return [word for name, value in dict(names).items() for word in ("--env", f"{name}={value}")]
+
+
+def repeated(text: str, megabytes: float) -> bytes:
+    """Return the text as many times as it takes, at least once."""
+    block = text.encode()
+    return block * max(1, int(megabytes * (1 << 20)) // len(block))
+
+
+def pad(value: str) -> str:
+    """Return a decimal number with a thousand noughts at its end; anything else as it is."""
+    return value + "0" * 1000 if re.fullmatch(r"-?\d+\.\d+", value) else value

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from byoc import logs
-from byoc.serving import runtime
+from byoc.serving import access, runtime
 from byoc.serving.settings import Settings
 from byoc.serving.worker import Worker
 
@@ -52,8 +55,18 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def worker_exit(_server: object, worker: Worker) -> None:
-    """Note, in the worker, that it ends in order."""
+    """Note, in the worker, that it ends in order, and end it.
+
+    The ordinary way out would go through the destructors of C++ libraries that were loaded before the fork. Some wait
+    there for threads that exist in the master alone, ONNX Runtime's for ever.
+    """
+    access.flush()
     board.leave(worker.slot)
+    ending = sys.exc_info()[1]
+    code = ending.code if isinstance(ending, SystemExit) else 1
+    atexit._run_exitfuncs()  # noqa: SLF001 - what users registered is to run all the same
+    logging.shutdown()
+    os._exit(code if isinstance(code, int) else int(bool(code)))
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 FORK_SAFE = True
 
 
-def model_fn(model_dir: str) -> tabular.TabularModel:
+def model_fn(model_dir: str) -> tabular.Model:
     """Load the model."""
     return tabular.load(Path(model_dir))
 
 
-def predict_fn(data: NDArray[np.float64], model: tabular.TabularModel) -> Predictions:
+def predict_fn(data: NDArray[np.float64], model: tabular.Model) -> Predictions:
     """Predict: (rows, features) float64 in, one prediction a row out."""
     return model.predict(data)

@@ -26,6 +26,7 @@ CONTEXT = program.ROOT / "container"
 MOST_ADDED_MB = 420
 LABELS = {
     "com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true",
+    "com.amazonaws.sagemaker.capabilities.multi-models": "true",
     "org.opencontainers.image.licenses": "Apache-2.0",
     "org.opencontainers.image.title": "byoc",
 }
@@ -133,6 +134,16 @@ def test_packages_are_those_of_the_lock(image: str) -> None:
     installed = {plain(f"{package['name']}=={package['version']}") for package in listing if package["name"] != "pip"}
     assert installed <= locked
     assert {"flask", "gunicorn", "scikit-learn", "skops"} <= {package.partition("==")[0] for package in installed}
+
+
+def test_lists_its_packages_for_scanners(image: str) -> None:
+    """Check 106: Python's and Debian's, by the name and version that their package managers know."""
+    bill = json.loads(shell(image, "cat /opt/sbom.cdx.json"))
+    listed = {(kind, part["name"], part["version"]) for part in bill["components"] for kind in [part["purl"][4:7]]}
+    python = json.loads(shell(image, "pip list --format json --disable-pip-version-check"))
+    debian = shell(image, "dpkg-query -W -f '${Package} ${Version}\\n'").splitlines()
+    expected = {("pyp", package["name"].lower(), package["version"]) for package in python}
+    assert listed == expected | {("deb", *line.split()) for line in debian}
 
 
 def plain(package: str) -> str:

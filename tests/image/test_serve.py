@@ -47,7 +47,7 @@ def test_predicts_and_leaves_the_model_folder_alone(server: engine.Container, mo
     numbers = [float(line) for line in answer.text.split()]
     assert len(numbers) == 3
     assert all(20 < number < 350 for number in numbers)  # the range of disease progression
-    assert sorted(path.name for path in model.iterdir()) == ["metrics.json", "model.skops", "schema.json"]
+    assert sorted(path.name for path in model.iterdir()) == ["metrics.json", "model.onnx", "model.skops", "schema.json"]
     assert "Read-only" not in server.log()
 
 
@@ -116,8 +116,8 @@ def test_never_ready_without_a_model(image: str, ml: Path) -> None:
 def test_never_ready_with_a_broken_model(image: str, model: Path, ml: Path) -> None:
     """Check 46."""
     (ml / "model/schema.json").write_bytes((model / "schema.json").read_bytes())
-    (ml / "model/model.skops").write_bytes((model / "model.skops").read_bytes()[:-1000])
-    never_ready(image, ml, "model.skops cannot be loaded")
+    (ml / "model/model.onnx").write_bytes((model / "model.onnx").read_bytes()[:-1000])
+    never_ready(image, ml, "model.onnx cannot be loaded")
 
 
 def never_ready(image: str, ml: Path, *reasons: str) -> None:

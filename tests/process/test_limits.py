@@ -166,7 +166,7 @@ def test_platform_headers(server: Server) -> None:
     assert (answer.status_code, answer.text) == (200, "canary4712\n")
     assert answer.headers["X-Request-Id"] == "inference-0815"
     assert answer.headers["Server"] == "nginx"
-    (line,) = [line for line in server.records() if line.get("request_id") == "inference-0815"]
+    (line,) = wait_until(lambda: [line for line in server.records() if line.get("request_id") == "inference-0815"])
     assert (line["status"], line["rows"], line["bytes"]) == (200, 1, len("echo,canary4712"))
     assert "canary4712" not in server.log.read_text()
 
@@ -207,3 +207,19 @@ def test_a_prediction_past_its_deadline(scripted: Path, base: Path, word: str) -
         wait_until(lambda: server.children()["worker"] not in (stuck, []), what="another worker")
         wait_until(lambda: requests.get(f"{server.url}/ping", timeout=2).status_code == 200)
         assert [server.post(f"echo,{number}").status_code for number in range(20)] == [200] * 20
+
+
+def test_predictions_that_fail_again_and_again(scripted: Path, base: Path) -> None:
+    """Check 49: /ping tells of it, and that it is over once a prediction succeeds."""
+    with serving(base, scripted, MODEL_SERVER_WORKERS="1", SAGEMAKER_MAX_FAILURES_IN_A_ROW="5") as server:
+
+        def ping() -> requests.Response:
+            return requests.get(f"{server.url}/ping", timeout=2)
+
+        assert [server.post("raise,x").status_code for _ in range(4)] == [500] * 4
+        assert ping().status_code == 200
+        server.post("raise,x")
+        wait_until(lambda: ping().status_code == 503, 5, "a bad /ping")
+        assert "the last 5 predictions of every worker failed" in ping().text
+        assert server.post("echo,1").status_code == 200
+        wait_until(lambda: ping().status_code == 200, 5, "a good /ping")

@@ -205,7 +205,7 @@ def test_the_media_types_take_and_answer_the_shapes_shown(server, trained):
 
 
 def test_a_job_leaves_what_the_readme_lists(trained):
-    text = re.search(r"\*\*What it leaves\*\*:(.*?)\n\n", README.text, re.DOTALL)[1]
+    text = " ".join(re.search(r"\*\*What it leaves\*\*:(.*?)\n\n", README.text, re.DOTALL)[1].split())
     model, output = text.split("; in `/opt/ml/output/data`")
     assert {name for name in codes(model) if "." in name} == {path.name for path in (trained / "model").iterdir()}
     assert {path.name for path in (trained / "output/data").iterdir()} >= set(codes(output))

@@ -28,6 +28,7 @@ BAD = {
     "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "csv",
     "SAGEMAKER_INFERENCE_OUTPUT": "everything",
     "SAGEMAKER_BATCH": "perhaps",
+    "SERVE_ENGINE": "fast",
     "SAGEMAKER_CONTAINER_LOG_LEVEL": "loud",
 }
 
@@ -49,10 +50,12 @@ def no_schema(model: Path) -> None:
 
 def no_model(model: Path) -> None:
     (model / "model.skops").unlink()
+    (model / "model.onnx").unlink()
 
 
 def corrupt_model(model: Path) -> None:
-    (model / "model.skops").write_bytes((model / "model.skops").read_bytes()[:2000])
+    for file in (model / "model.skops", model / "model.onnx"):
+        file.write_bytes(file.read_bytes()[:2000])
 
 
 def empty(model: Path) -> None:
@@ -61,12 +64,14 @@ def empty(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "file", "told"),
+    ("spoil", "engine", "file", "told"),
     [
-        (empty, "schema.json", "is missing: the model is not trained yet"),
-        (no_schema, "schema.json", "is missing: the model is not trained yet"),
-        (no_model, "model.skops", "is missing: the model is not trained yet"),
-        (corrupt_model, "model.skops", "cannot be loaded"),
+        (empty, "auto", "schema.json", "is missing: the model is not trained yet"),
+        (no_schema, "auto", "schema.json", "is missing: the model is not trained yet"),
+        (no_model, "sklearn", "model.skops", "is missing: the model is not trained yet"),
+        (no_model, "auto", "model.onnx", "cannot be read: No such file or directory"),
+        (corrupt_model, "sklearn", "model.skops", "cannot be loaded"),
+        (corrupt_model, "auto", "model.onnx", "cannot be loaded"),
     ],
 )
 def test_a_model_that_cannot_be_loaded(
@@ -74,13 +79,14 @@ def test_a_model_that_cannot_be_loaded(
     launch: Callable[..., Server],
     base: Path,
     spoil: Callable[[Path], None],
+    engine: str,
     file: str,
     told: str,
 ) -> None:
     """Check 46: /ping is never 200, and the server ends with the reason as its last line."""
     shutil.copytree(trained_on("iris").base / "model", base / "model", dirs_exist_ok=True)
     spoil(base / "model")
-    server = launch()
+    server = launch(SERVE_ENGINE=engine)
     assert statuses_until_the_end(server) <= {503}
     assert server.process.returncode == 1
     assert server.last_line().startswith(f"stopped: {base / 'model' / file} ")
@@ -127,8 +133,8 @@ def test_every_bad_variable_is_named_at_once(scripted: Path, launch: Callable[..
     told = [line["message"] for line in server.records()]
     for name, value in BAD.items():
         assert len([line for line in told if line.startswith(f"{name}={value!r} must be ")]) == 1
-    assert told[-1] == "stopped: the environment has 10 mistakes, see above"
-    assert len(told) == 11
+    assert told[-1] == "stopped: the environment has 11 mistakes, see above"
+    assert len(told) == 12
 
 
 @pytest.mark.parametrize("text", ["1/0\n", "predict_fn = print\n", "import nowhere\n"])

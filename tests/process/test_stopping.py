@@ -42,9 +42,9 @@ def test_sigterm_at_any_time_of_a_long_fit(base: Path, turn: int) -> None:
     code = job.wait(SOON)
     left = sorted(path.name for path in (base / "model").iterdir())
     assert not (base / "output/failure").exists()
-    assert "fitted" in (base / "log").read_text() or code == TERM
+    assert "keeping the model of" in (base / "log").read_text() or code == TERM
     if code == 0:
-        assert left == ["metrics.json", "model.skops", "schema.json"]
+        assert set(left) - {"model.onnx"} == {"metrics.json", "model.skops", "schema.json"}
         assert flavor.load(base / "model").predict([[0.0] * 64]).shape == (1,)
     else:
         assert (code, left) == (TERM, [])

@@ -8,7 +8,6 @@ import os
 import re
 import resource
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -18,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from byoc import recordio
 from byoc.flavors import sklearn as flavor
 from tests import datasets
+from tests.aialgs import recordio_of
 from tests.program import FULL_RESOURCES, PROGRAM, environ, train, wait_until, write_job
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ def test_trains_on_real_data(name: str, least: dict[str, float], trained_on: Cal
     """Checks 1, 3, 4, 14, 19-22: model, report, and each metric line as the MetricDefinitions match it."""
     job = trained_on(name)
     assert job.result.returncode == 0, job.result.stderr
-    assert model_files(job.base) == ["metrics.json", "model.skops", "schema.json"]
+    assert model_files(job.base) == ["metrics.json", "model.onnx", "model.skops", "schema.json"]
     assert not any(path.is_symlink() for path in (job.base / "model").iterdir())
     assert [path.name for path in (job.base / "output").rglob("*")] == ["data", "report.html"]
     assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", (job.base / "output/data/report.html").read_text())
-    metrics = json.loads((job.base / "model/metrics.json").read_text())["metrics"]
+    facts = json.loads((job.base / "model/metrics.json").read_text())
+    assert facts["serving"] == {"engine": "onnx"}
+    metrics = facts["metrics"]
     for metric, value in least.items():
         assert metrics[metric] > value
     definitions = subprocess.run(
@@ -279,11 +282,6 @@ def feed(pipe: Path, content: bytes, after: float) -> None:
     threading.Thread(target=write, daemon=True).start()
 
 
-def in_records(*contents: bytes) -> bytes:
-    """Frame S3 objects as RecordIO."""
-    return b"".join(struct.pack("<II", 0xCED7230A, len(each)) + each + b"\0" * (-len(each) % 4) for each in contents)
-
-
 @pytest.mark.parametrize("wrapper", ["None", "RecordIO"])
 def test_pipe_mode_trains_the_same_model_as_files(wrapper: str, base: Path, tmp_path: Path) -> None:
     """Checks 12, 15: the first epoch is the table, of however many objects; the pipe comes late, the next one never."""
@@ -295,7 +293,9 @@ def test_pipe_mode_trains_the_same_model_as_files(wrapper: str, base: Path, tmp_
     channels = {"train": {"TrainingInputMode": "Pipe", "ContentType": "text/csv", "RecordWrapperType": wrapper}}
     write_job(base, {"target": "species", "max_iter": "20"}, inputdataconfig=channels)
     # Without frames objects follow one another; a header may then be in the first alone.
-    content = in_records(*written) if wrapper == "RecordIO" else written[0] + written[1].partition(b"\n")[2]
+    content = (
+        b"".join(map(recordio.frame, written)) if wrapper == "RecordIO" else written[0] + written[1].partition(b"\n")[2]
+    )
     feed(base / "input/data/train_0", content, after=3)
     (base / "input/data/train-manifest").write_text("[]")
     result = train(base)
@@ -304,10 +304,33 @@ def test_pipe_mode_trains_the_same_model_as_files(wrapper: str, base: Path, tmp_
     assert (base / "model/metrics.json").read_bytes() == (files / "model/metrics.json").read_bytes()
 
 
+RECORDS = "application/x-recordio-protobuf"
+
+
+@pytest.mark.parametrize("mode", ["File", "Pipe"])
+def test_records_train_the_same_model_as_csv(mode: str, base: Path, trained_on: Callable[[str], Trained]) -> None:
+    """CONTRACT 2.4: ``application/x-recordio-protobuf``; the pipe has two objects, one after the other."""
+    digits = datasets.digits()
+    halves = [recordio_of(datasets.Dataset(None, rows, 0)) for rows in (digits.rows[:900], digits.rows[900:])]
+    channels = {"training": {"TrainingInputMode": mode, "ContentType": RECORDS}}
+    hyperparameters = json.loads((trained_on("digits").base / "input/config/hyperparameters.json").read_text())
+    write_job(base, hyperparameters, inputdataconfig=channels)
+    if mode == "Pipe":
+        feed(base / "input/data/training_0", b"".join(halves), after=0)
+    else:
+        for number, half in enumerate(halves):
+            (base / "input/data/training").mkdir(parents=True, exist_ok=True)
+            (base / f"input/data/training/part-{number}").write_bytes(half)
+    result = train(base)
+    assert result.returncode == 0, result.stderr
+    assert (base / "model/metrics.json").read_bytes() == (trained_on("digits").base / "model/metrics.json").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("entry", "content", "told"),
     [
-        ({"ContentType": "application/x-recordio-protobuf"}, b"", "sends application/x-recordio-protobuf"),
+        ({"ContentType": "text/libsvm"}, b"", "sends text/libsvm through its pipe; this algorithm reads text/csv and"),
+        ({"ContentType": RECORDS}, b"setosa,1,2,3,4\n", "record 1 does not begin as RecordIO does"),
         ({}, b"", "sent nothing through its pipe"),
         ({"RecordWrapperType": "RecordIO"}, b"setosa,1,2,3,4\n", "does not begin as RecordIO"),
         ({}, b"\xff\xfe\n", "cannot be read as CSV"),
@@ -321,7 +344,7 @@ def test_pipes_that_cannot_be_read_are_told(base: Path, entry: dict[str, str], c
     assert result.returncode == 1
     assert told in (base / "output/failure").read_text(encoding="utf-8")
     assert "Traceback" not in result.stderr
-    if entry.get("ContentType"):  # never opened: its writer, a thread of ours, still waits
+    if "sends" in told:  # never opened: its writer, a thread of ours, still waits
         (base / "input/data/training_0").read_bytes()
 
 

@@ -17,12 +17,12 @@ from werkzeug.exceptions import default_exceptions
 from byoc import logs
 from byoc.serving import app, nginx
 from byoc.serving.errors import RequestError
-from byoc.serving.formats import FORMATS
+from byoc.serving.formats import ANSWERS, REQUESTS
 from byoc.serving.handler import Handler
 from byoc.serving.settings import OUTPUTS, Settings
 from tabular.options import DEFAULTS, PROBLEM_TYPES, Options
 from tests.program import PROGRAM, ROOT
-from tests.readme import CONTRIBUTING, README, codes
+from tests.readme import CONTRIBUTING, README, codes, expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +37,17 @@ SAMPLES = {
     "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "application/json",
     "SAGEMAKER_INFERENCE_OUTPUT": "probability",
     "SAGEMAKER_USE_NGINX": "false",
+    "SAGEMAKER_MULTI_MODEL": "true",
+    "SERVE_ENGINE": "onnx",
     "SAGEMAKER_BATCH": "true",
     "SAGEMAKER_BATCH_STRATEGY": "SINGLE_RECORD",
     "SAGEMAKER_BASE_DIR": "/elsewhere",
+    "SAGEMAKER_ENABLE_STATEFUL_SESSIONS": "true",
 }
 # Where a name that one of the two documents gives may be; the last is for CONTRIBUTING's way of a request.
 FOLDERS = [ROOT, PROGRAM, ROOT / "local_test/test_dir", PROGRAM / "byoc/serving"]
 # The same names, left by a training job; tests/process/test_readme.py looks for them there.
-LEFT_BY_TRAINING = {"model.skops", "schema.json", "metrics.json", "report.html"}
+LEFT_BY_TRAINING = {"model.skops", "model.onnx", "schema.json", "metrics.json", "report.html"}
 
 
 def settings(**environ: str) -> Settings:
@@ -60,7 +63,14 @@ def python_files(*folders: Path) -> list[Path]:
 
 def asked_for(kind: str) -> list[str]:
     """Return what the tests of the documents ask a document's ``block`` or ``table`` for."""
-    names = ("unit/test_docs.py", "process/test_readme.py", "image/test_readme.py", "doctor/test_doctor.py")
+    names = (
+        "unit/test_docs.py",
+        "process/test_readme.py",
+        "process/test_stream.py",
+        "process/test_models.py",
+        "image/test_readme.py",
+        "doctor/test_doctor.py",
+    )
     files = [ROOT / "tests" / name for name in names]
     calls = [node for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
     wanted = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == kind]
@@ -127,7 +137,11 @@ def test_a_settings_default(row: list[str]):
             assert settings().default_accept == ""
         case "label; in JSON label and score":
             assert settings().outputs == ()
-            assert FORMATS["text/csv"].encode(["setosa"], ()) == b"setosa\n"
+            assert ANSWERS["text/csv"].encode(["setosa"], ()) == b"setosa\n"
+        case "the server's own folder":
+            assert settings().session_folder == ""
+        case "no metrics":
+            assert settings().metrics_namespace == ""
         case written:
             (default,) = codes(written)
             assert settings(**{name: default}) == settings()
@@ -185,7 +199,7 @@ def test_the_module_settings_are_those_that_the_handler_reads():
 
 
 def test_the_media_types_are_the_formats():
-    assert [codes(row[0])[0] for row in README.table("media type")] == list(FORMATS)
+    assert [codes(row[0])[0] for row in README.table("media type")] == [*REQUESTS, *(ANSWERS.keys() - REQUESTS.keys())]
 
 
 def errors_of_the_code() -> Iterator[tuple[int, str]]:
@@ -201,8 +215,8 @@ def errors_of_the_code() -> Iterator[tuple[int, str]]:
                 yield values[0], values[1]
     yield 503, "not_ready"
     with app.Flask("byoc").test_request_context():
-        for status in (404, 405, 413):
-            yield status, app._explain_http(default_exceptions[status]()).code
+        for status in (404, 405):
+            yield status, app._translated(default_exceptions[status]()).code
 
 
 def _raises(node: ast.AST) -> bool:
@@ -232,6 +246,12 @@ def test_what_the_troubleshooting_quotes_is_said_by_the_code(row: list[str]):
     assert re.search(literal, said), quoted
 
 
+def test_the_modes_name_checks_of_the_doctor_and_tests():
+    for mode, _works, numbers, tests in README.table("mode"):
+        assert set(expanded(numbers)) <= set(range(1, 109)), mode
+        assert codes(tests), mode
+
+
 # --- paths and links
 
 
@@ -245,7 +265,11 @@ def test_every_path_is_there(document: Document):
 
 def is_path(word: str) -> bool:
     """Tell a path of the repository from other code: media types, paths of a container, calls."""
-    if not re.fullmatch(r"[\w.][\w.*-]*(/[\w.*-]+)*/?", word) or word in LEFT_BY_TRAINING or word in FORMATS:
+    if (
+        not re.fullmatch(r"[\w.][\w.*-]*(/[\w.*-]+)*/?", word)
+        or word in LEFT_BY_TRAINING
+        or word in {*REQUESTS, *ANSWERS}
+    ):
         return False
     return "/" in word or bool(re.search(r"[\w*]\.(py|sh|md|conf|toml|in|txt|csv|json|jsonl)$", word))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from byoc_cli.doctor.check import check, must, not_offered
+from byoc_cli.doctor.check import Failed, check, must, not_offered
+from byoc_cli.doctor.slow import slowed
 from byoc_cli.doctor.subject import CSV, variables
 
 if TYPE_CHECKING:
@@ -14,6 +16,26 @@ if TYPE_CHECKING:
 STRATEGIES = ("MULTI_RECORD", "SINGLE_RECORD")
 LARGEST_PRODUCT = 100
 NOT_FOUND = 404
+LARGEST_MB = 100
+LONG_SECONDS = 62
+
+
+@check(
+    75, "M", "served with SAGEMAKER_BATCH=True, and false",
+    expected="it starts, and predicts as without it",
+    advice="read SAGEMAKER_BATCH in any case, and serve the same with it and without",
+)  # fmt: skip
+def check_75_batch_mode(subject: Subject) -> str:
+    """SageMaker says true or True; 76, 81 and 83 say true."""
+    alone = subject.ask(subject.server)
+    for value in ("True", "false"):
+        try:
+            server = subject.serve(*variables({"SAGEMAKER_BATCH": value}))
+        except Failed as failed:
+            raise Failed(f"SAGEMAKER_BATCH={value}: {failed}") from failed
+        with server.container:
+            must(subject.ask(server) == alone, f"SAGEMAKER_BATCH={value}: predicts differently")
+    return "the same predictions three times"
 
 
 @check(
@@ -84,6 +106,40 @@ def check_79_assembled(subject: Subject) -> str:
 
 
 @check(
+    80, "S", "sent a mini-batch with a bad row in the middle",
+    expected="4xx for the whole, or 200 with as many lines as rows",
+    advice="answer 400 with the row's number, or keep the number of lines by a placeholder",
+)  # fmt: skip
+def check_80_bad_record(subject: Subject) -> str:
+    """A row that is left out shifts all below it."""
+    rows = subject.rows
+    mixed = [rows[0], *rows, rows[0]]
+    mixed[len(mixed) // 2] = ",".join("doctor" for _ in rows[0].split(","))
+    answer = subject.server.post("\n".join(mixed).encode(), {"Content-Type": CSV})
+    if 400 <= answer.status < 500:
+        return f"the whole is answered {answer.summary}"
+    must(answer.status == 200, f"answered {answer.summary}")
+    must(len(answer.lines) == len(mixed), f"{len(mixed)} rows, {len(answer.lines)} lines")
+    return f"answered {len(mixed)} lines, the bad row's: {answer.lines[len(mixed) // 2][:60]}"
+
+
+@check(
+    81, "M", f"sent {LARGEST_MB} MB with SAGEMAKER_MAX_PAYLOAD_IN_MB={LARGEST_MB}",
+    expected="200",
+    advice="set nginx's client_max_body_size and the application's limit by SAGEMAKER_MAX_PAYLOAD_IN_MB",
+)  # fmt: skip
+def check_81_largest_payload(subject: Subject) -> str:
+    """The largest mini-batch there is; its rows are long, to be soon predicted."""
+    settings = {"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(LARGEST_MB)}
+    body = subject.padded(LARGEST_MB)
+    server = subject.serve(*variables(settings))
+    with server.container:
+        answer = server.post(body, {"Content-Type": subject.content_type}, timeout=90)
+    must(answer.status == 200, f"answered {answer.summary}")
+    return f"200 for {len(body) / (1 << 20):.0f} MB"
+
+
+@check(
     82, "M", "sent a body in chunks, without a length",
     expected="the same answer as with one",
     advice="let nginx pass HTTP/1.1 chunks, and read the stream to its end (MaxPayloadInMB=0 sends so)",
@@ -124,3 +180,23 @@ def check_84_repeatable(subject: Subject) -> str:
     first, second = subject.ask(subject.server), subject.ask(subject.server)
     must(first == second, "the answers differ")
     return f"the same {len(first)} bytes"
+
+
+@check(
+    85, "M", f"with MODEL_SERVER_TIMEOUT=600 slowed a container down until a request had lasted {LONG_SECONDS} s",
+    expected="200 once it is fast again: neither nginx nor the application server cuts it at 60 s",
+    advice="set the time-outs of nginx, of the application server and your own by MODEL_SERVER_TIMEOUT",
+)  # fmt: skip
+def check_85_long_request(subject: Subject) -> str:
+    """InvocationsTimeoutInSeconds may be 3600; common defaults end requests after 30 or 60 s."""
+    names = ("MODEL_SERVER_TIMEOUT", "SAGEMAKER_MODEL_SERVER_TIMEOUT")
+    server = subject.serve(*variables({"SAGEMAKER_BATCH": "true", **dict.fromkeys(names, "600")}))
+    with server.container:
+        with slowed(server, 0.02, subject.large(10), subject.content_type) as (request, sent):
+            wait([request], LONG_SECONDS)
+            took, ended = time.monotonic() - sent, request.done()
+        answer = request.result()
+    must(answer.status == 200, f"after {took:.0f} s it was answered {answer.summary}")
+    if ended:
+        not_offered(f"no request lasted that long: the slowest took {took:.0f} s")
+    return f"200 after {time.monotonic() - sent:.0f} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from byoc_cli.doctor.check import check, must, not_offered
@@ -16,6 +17,10 @@ OK = 200
 LIMIT = 2048
 MALFORMED_CSV = {"text for numbers": b"a,b\n", "ragged rows": b"1,2,3,4\n1,2\n", "a wrong count": b"1\n2\n"}
 TRACES = ("Traceback", 'File "', "/opt/", "site-packages")
+# A value of the caller's, and the caller's name for the request.
+VALUE = "doctored-value"
+INFERENCE_ID = "doctor-inference"
+CROWD = 64
 
 
 def malformed(subject: Subject) -> dict[str, Answer]:
@@ -96,16 +101,20 @@ def check_70_survives(subject: Subject) -> str:
 
 @check(
     71, "S", "searched the bodies of errors for what is none of the client's business",
-    expected="no traceback, no path of the container",
+    expected="no traceback, no path of the container, no value of the request; the log names the inference id",
     advice="log the traceback under a request id, and tell the client the id only",
 )  # fmt: skip
 def check_71_no_traceback(subject: Subject) -> str:
     """SageMaker passes the body on as OriginalMessage."""
     answers = malformed(subject)
+    headers = {"Content-Type": CSV, "X-Amzn-SageMaker-Inference-Id": INFERENCE_ID}
+    answers["a value"] = subject.server.post(f"{VALUE},1,2,3\n".encode(), headers)
     for what, answer in answers.items():
-        found = [trace for trace in TRACES if trace in answer.text]
+        found = [trace for trace in (*TRACES, VALUE) if trace in answer.text]
         must(not found, f"{what}: the answer holds {json.dumps(found[:1])[1:-1]}: {answer.summary}")
-    return f"nothing in {len(answers)} answers"
+    container = subject.server.container
+    must(container.wait_for_log(INFERENCE_ID, 5), "the log does not name X-Amzn-SageMaker-Inference-Id")
+    return f"nothing in {len(answers)} answers, and the log names the request"
 
 
 @check(
@@ -136,3 +145,24 @@ def check_73_limit(subject: Subject) -> str:
         not_offered("SAGEMAKER_MAX_PAYLOAD_IN_MB does not lower the limit")
     must(answer.status == 413, f"answered {answer.summary}")
     return "413"
+
+
+@check(
+    74, "S", f"{CROWD} requests at once to one worker with a queue of one (SAGEMAKER_MODEL_JOB_QUEUE_SIZE)",
+    expected="those that cannot wait are answered 503 at once, with Retry-After",
+    advice="limit the queue, and answer 503 with Retry-After where it is full: that is better than a time-out",
+)  # fmt: skip
+def check_74_overload(subject: Subject) -> str:
+    """Their number is that of a burst."""
+    settings = {"MODEL_SERVER_WORKERS": "1", "SAGEMAKER_MODEL_JOB_QUEUE_SIZE": "1"}
+    server, body = subject.serve(*variables(settings)), subject.large(0.1)
+    headers = {"Content-Type": subject.content_type}
+    with server.container, ThreadPoolExecutor(CROWD) as pool:
+        answers = list(pool.map(lambda _: server.post(body, headers), range(CROWD)))
+    refused = [answer for answer in answers if answer.status != OK]
+    if not refused:
+        not_offered(f"the queue takes them all: {CROWD} times 200")
+    for answer in refused:
+        must(answer.status == 503, f"answered {answer.summary}")
+        must("retry-after" in answer.headers, "503 without Retry-After")
+    return f"{len(refused)} times 503 with Retry-After, {CROWD - len(refused)} times 200"

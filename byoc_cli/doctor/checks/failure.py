@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 REASON = 1024  # SageMaker shows so many characters of the failure file
 SECRET = "doctors-canary-5417"  # noqa: S105 - not a secret: something to search for
 WRONG_ARGUMENT = 2
+CHILD = "RuntimeError: what a child process said"
 
 
 def without_channel(subject: Subject) -> Path:
@@ -76,6 +77,21 @@ def check_30_every_failure_is_told(subject: Subject) -> str:
     explained(subject.train(unreadable))
     explained(subject.train(full, "--volume", f"{full / 'model'}:/opt/ml/model:ro"))
     return "a failure file each"
+
+
+@check(
+    31, "S", "failed with a failure file that was there before",
+    expected="it stays as a child process left it",
+    advice="leave /opt/ml/output/failure alone where it has text: who wrote first was nearer to the fault",
+)  # fmt: skip
+def check_31_first_cause_stays(subject: Subject) -> str:
+    """As a script or a worker of the job leaves it."""
+    ml = without_channel(subject)
+    (ml / "output/failure").write_text(CHILD)
+    trained = subject.train(ml)
+    must(trained.code != 0, "exit code 0 although nothing could be trained")
+    must(trained.failure.startswith(CHILD), f"overwritten: {trained.cause}")
+    return f"kept; {trained.cause}"
 
 
 @check(

@@ -1,4 +1,4 @@
-"""Signals: how jobs and servers end, and what they survive."""
+"""Signals to a server, and the deaths of its processes: how it ends, and what it survives."""
 
 from __future__ import annotations
 
@@ -7,108 +7,77 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from byoc_cli.doctor.check import Failed, check, must, not_offered
+from byoc_cli.doctor.engine import last_line
+from byoc_cli.doctor.subject import variables
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from byoc_cli.doctor.engine import Container, Process
     from byoc_cli.doctor.subject import Server, Subject
 
-NOTICE = 120  # seconds from SageMaker's SIGTERM to its SIGKILL in training
-GRACE = 30  # the same in hosting
-STOPPED = (0, 143)
-COPIES = 4000  # of the data, so that training lasts long enough to be stopped
+GRACE = 30  # seconds from SageMaker's SIGTERM to its SIGKILL in hosting
+ANEW = 10  # seconds within which a worker is replaced
+LONG = 1.5  # seconds that a request takes which is to be in flight
+RECYCLES = 100
+RECYCLING = 25  # seconds that so many ends of workers may take
 OK = 200
 
 
-def long_job(subject: Subject) -> Path:
-    """Return an /opt/ml with much more data."""
-    ml = subject.job()
-    for file in (ml / "input/data/training").rglob("*.csv"):
-        text = file.read_text()
-        file.write_text(text * COPIES)
-    return ml
+def long_request(subject: Subject, server: Server) -> bytes:
+    """Return a good request that takes a while; ends the check where the largest the image takes does not."""
+    for megabytes in (1, 3, 6, 12, 24):
+        body = subject.large(megabytes)
+        start = time.monotonic()
+        answer = server.post(body, {"Content-Type": subject.content_type})
+        took = time.monotonic() - start
+        if answer.status != OK or took > LONG:
+            break
+    if answer.status != OK or took <= LONG:
+        not_offered(f"no request takes longer than {LONG} s, so that none is in flight; name a slower one by --payload")
+    return body
 
 
-def stopped(container: Container, seconds: float, *, again: bool = False) -> tuple[int, float]:
-    """Send SIGTERM, and once more after a second where `again`; return the exit code and how long the end took."""
-    container.kill("TERM")
-    start = time.monotonic()
-    code = container.wait(1) if again else None
-    if again and code is None:
-        container.kill("TERM")
-    code = container.wait(seconds) if code is None else code
-    took = time.monotonic() - start
-    if code is None:
-        raise Failed(f"it still ran {seconds:.0f} s after SIGTERM")
-    return code, took
-
-
-@check(
-    36, "M", "SIGTERM in the middle of training",
-    expected="it ends within 120 s, with a model or without one, exit code 0 or 143",
-    advice="handle SIGTERM in PID 1: save the best model so far, then end; SIGKILL comes 120 s later",
-)  # fmt: skip
-def check_36_stop_training(subject: Subject) -> str:
-    """A job that is stopped, or a spot instance that is taken away."""
-    ml = long_job(subject)
-    with subject.start_training(ml) as container:
-        if container.wait(4) is not None:
-            not_offered("training on much data ended before it could be stopped; name slower data by --data")
-        code, took = stopped(container, NOTICE)
-    subject.engine.own(ml)
-    must(code in STOPPED, f"exit code {code} after {took:.1f} s")
-    files = sum(path.is_file() for path in (ml / "model").rglob("*"))
-    return f"exit code {code} after {took:.1f} s, {files} model files"
+def refused(subject: Subject, server: Server, seconds: float) -> str:
+    """Send good requests until one is not served any more; return by what, "" where all were."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            answer = server.post(subject.payload, {"Content-Type": subject.content_type}, timeout=seconds)
+        except Failed:
+            return "refused"
+        if answer.status != OK:
+            return f"answered {answer.status}"
+        time.sleep(0.1)
+    return ""
 
 
 @check(
-    37, "M", "SIGTERM twice, right after the start of training",
-    expected="it ends within 120 s",
-    advice="handle SIGTERM before anything else, and a second one as a call to hurry",
-)  # fmt: skip
-def check_37_stop_twice(subject: Subject) -> str:
-    """Before the first epoch."""
-    with subject.start_training(long_job(subject)) as container:
-        if container.wait(1) is not None:
-            not_offered("training ended before it could be stopped; name slower data by --data")
-        code, took = stopped(container, NOTICE, again=True)
-    return f"exit code {code} after {took:.1f} s"
-
-
-@check(
-    38, "M", "`docker stop` in the middle of training",
-    expected="PID 1 gets the signal: it ends within 10 s, not by SIGKILL (137)",
-    advice="use the exec form, or `exec` in a shell script; PID 1 ignores signals that it has no handler for",
-)  # fmt: skip
-def check_38_pid_1_gets_the_signal(subject: Subject) -> str:
-    """A shell in between swallows it."""
-    with subject.start_training(long_job(subject)) as container:
-        if container.wait(3) is not None:
-            not_offered("training ended before it could be stopped; name slower data by --data")
-        code, took = stopped(container, 10)
-    must(code != 137, f"exit code 137 after {took:.1f} s")
-    return f"exit code {code} after {took:.1f} s"
-
-
-@check(
-    39, "M", "SIGTERM while the server answers a large request",
-    expected="the request is answered with 200, later ones are refused, exit code 0 within 30 s",
+    39, "M", "SIGTERM while the server answers a request that takes long",
+    expected="that one is answered with 200, new ones are refused, exit code 0 within 30 s",
     advice="stop accepting, finish what is in flight, then end with 0: gunicorn needs SIGTERM, nginx SIGQUIT",
+    alone=True,
 )  # fmt: skip
 def check_39_drains(subject: Subject) -> str:
     """As when an endpoint is scaled in or updated."""
-    body = subject.large(3)
     server = subject.serve()
     with server.container as container, ThreadPoolExecutor(1) as pool:
+        body = long_request(subject, server)
         answer = pool.submit(server.post, body, {"Content-Type": subject.content_type})
-        time.sleep(0.4)
-        in_flight = not answer.done()
-        code, took = stopped(container, GRACE)
-        status = answer.result().status
+        time.sleep(LONG / 2)
+        must(not answer.done(), "the same request was answered sooner the second time: none is in flight")
+        container.kill("TERM")
+        start = time.monotonic()
+        later = refused(subject, server, GRACE)
+        try:
+            status = answer.result().status
+        except Failed as failed:
+            raise Failed(f"the request in flight: {failed}") from failed
+        code = container.wait(max(1.0, start + GRACE - time.monotonic()))
+        took = time.monotonic() - start
     must(status == OK, f"the request in flight was answered {status}")
+    must(code is not None, f"it still ran {GRACE} s after SIGTERM")
+    must(later, "new requests were served until the end")
     must(code == 0, f"exit code {code} after {took:.1f} s")
-    return f"{'in flight' if in_flight else 'just answered'}: {status}; exit code 0 after {took:.1f} s"
+    return f"in flight: {status}; a new one: {later}; exit code 0 after {took:.1f} s"
 
 
 def masters(server: Server, name: str) -> list[Process]:
@@ -132,9 +101,9 @@ def check_40_half_a_server_ends(subject: Subject) -> str:
             found = masters(server, name)
             if not found:
                 continue
-            container.shell(f"kill -9 {found[0].pid}")
+            container.kill("KILL", found[0].pid)
             start = time.monotonic()
-            code = container.wait(10)
+            code = container.wait(7)
             took = time.monotonic() - start
             must(code is not None, f"{name} was killed, and the container lives on")
             must(code != 0, f"{name} was killed, and the container ended with 0")
@@ -157,17 +126,15 @@ def check_41_worker_is_replaced(subject: Subject) -> str:
         before = workers(container)
         if not before:
             not_offered("the server is one process")
-        container.shell(f"kill -9 {before[-1]}")
+        container.kill("KILL", before[-1])
         start = time.monotonic()
         while len(now := workers(container)) < len(before) or before[-1] in now:
-            must(time.monotonic() - start < GRACE, f"{len(before)} workers, {len(now)} {GRACE} s after one was killed")
+            must(time.monotonic() - start < ANEW, f"{len(before)} workers, {len(now)} {ANEW} s after one was killed")
             time.sleep(0.2)
         server.wait_ready(GRACE)
         took = time.monotonic() - start
         for _ in range(20):
             subject.ask(server)
-        zombies = [process.name for process in container.processes() if process.state == "Z"]
-    must(not zombies, f"zombies are left: {', '.join(zombies)}")
     return f"replaced and ready within {took:.1f} s, then 20 good answers"
 
 
@@ -179,9 +146,52 @@ def workers(container: Container) -> list[int]:
 
 
 @check(
-    43, "S", "sent the server SIGHUP and SIGWINCH",
-    expected="it goes on answering",
-    advice="ignore both in PID 1; gunicorn stops its workers on SIGWINCH when it is a daemon",
+    42, "S", "ended workers, one after another, as often as 100 times",
+    expected="no zombie is left",
+    advice="wait for every child that ends, in PID 1 for those that it inherits too",
+)  # fmt: skip
+def check_42_no_zombies(subject: Subject) -> str:
+    """In order, by SIGTERM: a server may well end when its workers crash so often."""
+    server = subject.serve(*variables({"MODEL_SERVER_WORKERS": "4"}))
+    with server.container as container:
+        ended, end = 0, time.monotonic() + RECYCLING
+        while ended < RECYCLES and time.monotonic() < end and (found := workers(container)):
+            container.kill("TERM", *found)
+            ended += replaced(container, found)
+        must(ended or container.state()["Running"], f"the server ended: {last_line(container.log())}")
+        if not ended:
+            not_offered("the server is one process, or its workers do not end by SIGTERM")
+        zombies = left_zombies(container)
+        must(container.state()["Running"], f"the server ended: {last_line(container.log())}")
+    must(not zombies, f"{len(zombies)} zombies after {ended} workers: {', '.join(sorted(set(zombies)))}")
+    return f"none after {ended} workers"
+
+
+def replaced(container: Container, workers_before: list[int]) -> int:
+    """Wait until workers have ended and others are there, two seconds at most; return how many ended."""
+    end = time.monotonic() + 2
+    while True:
+        now = workers(container)
+        ended = len(set(workers_before).difference(now))
+        if (ended == len(workers_before) <= len(now)) or time.monotonic() > end:
+            return ended
+        time.sleep(0.05)
+
+
+def left_zombies(container: Container) -> list[str]:
+    """Return the names of the zombies that nobody has waited for within two seconds."""
+    end = time.monotonic() + 2
+    while True:
+        found = [process.name for process in container.processes() if process.state == "Z"]
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(0.2)
+
+
+@check(
+    43, "S", "sent the server SIGHUP, SIGWINCH and SIGINT",
+    expected="it goes on answering; after SIGINT it may end in order",
+    advice="ignore SIGHUP and SIGWINCH in PID 1: gunicorn reloads, and stops its workers, by them",
 )  # fmt: skip
 def check_43_other_signals(subject: Subject) -> str:
     """Terminals send them."""
@@ -193,4 +203,11 @@ def check_43_other_signals(subject: Subject) -> str:
             must(container.state()["Running"], f"SIG{signal} ended the container")
             server.wait_ready(GRACE)
             subject.ask(server)
-    return "both survived"
+        container.kill("INT")
+        code = container.wait(3)
+        if code is None:
+            server.wait_ready(GRACE)
+            subject.ask(server)
+            return "all three survived"
+    must(code in {0, 130}, f"SIGINT ended it with exit code {code}")
+    return f"SIGHUP and SIGWINCH survived; ended by SIGINT with {code}"

@@ -1,31 +1,30 @@
-"""Training: `docker run IMAGE train` with a prepared /opt/ml."""
+"""Training: `docker run IMAGE train` with a prepared /opt/ml, and what a job may find there."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from byoc_cli.doctor.check import check, must, not_offered
+from byoc_cli.doctor.check import Failed, check, must, not_offered
 from byoc_cli.doctor.engine import last_line
-from byoc_cli.doctor.subject import CSV, HOST, PORT, Server
+from byoc_cli.doctor.subject import CSV, TRAINING_SECONDS, Trained
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from byoc_cli.doctor.subject import Subject
 
 SHELLS = ("/bin/sh", "sh", "/bin/bash", "bash")
-FULL_RESOURCES = {
-    "current_host": HOST,
-    "current_instance_type": "ml.c5.xlarge",
-    "current_group_name": "homogeneousCluster",
-    "hosts": [HOST],
-    "instance_groups": [
-        {"instance_group_name": "homogeneousCluster", "instance_type": "ml.c5.xlarge", "hosts": [HOST]}
-    ],
-    "network_interface_name": "eth0",
-    "topology": None,
-}
+# What is tried where the user names no hyperparameters: scikit-learn's, and one that the sample of this repository has.
+TYPED = ({"max_leaf_nodes": "5", "scale": "true"}, {"max_leaf_nodes": "5"})
+# Feeds two epochs, late, and prints the number of each that was read to its end.
+FEED = """sleep 3; cd /opt/ml/input/data
+for epoch in 0 1; do mkfifo -m 666 training_$epoch && cat /doctor/stream >training_$epoch && echo $epoch; done"""
 
 
 @check(
@@ -86,6 +85,54 @@ def check_05_text_is_converted(subject: Subject) -> str:
     """The AWS sample's own hyperparameter, unless the user has others."""
     values = subject.hyperparameters or {"max_leaf_nodes": "5"}
     return f"exit code {subject.good_training(subject.job(values)).code} with {json.dumps(values)}"
+
+
+def spellings(text: str) -> list[str]:
+    """Return how else SageMaker's clients write a whole number or a truth value; nothing for other texts."""
+    if text.isdecimal():
+        return [f'"{text}"', f"{text}.0"]
+    if text.lower() in {"true", "false"}:
+        return [word for word in (text.lower(), text.capitalize(), f'"{text.lower()}"') if word != text]
+    return []
+
+
+def unlike(first: Trained, second: Trained, names: set[str]) -> list[str]:
+    """Return which of the named files of two models differ or are missing in one."""
+    files = [{path.name: path.read_bytes() for path in trained.model_files} for trained in (first, second)]
+    return sorted(name for name in names if files[0].get(name) != files[1].get(name))
+
+
+@check(
+    6, "S", "trained with a number and a truth value in every spelling of SageMaker's clients",
+    expected='5, "5" in quotes and 5.0 make the same model, as do true, True and "true" in quotes',
+    advice="undo JSON once, or twice for the tuner's values, then convert by the parameter's own type",
+)  # fmt: skip
+def check_06_spellings(subject: Subject) -> str:
+    """Told by the files that two jobs of one spelling have in common to the byte."""
+    first, plain = taken(subject)
+    again = subject.good_training(subject.job({**subject.hyperparameters, **plain}))
+    names = {path.name for path in first.model_files}
+    names.difference_update(unlike(first, again, names))
+    others = {name: spellings(text) for name, text in plain.items()}
+    for number in range(max(map(len, others.values()))):
+        spelled = {name: words[min(number, len(words) - 1)] for name, words in others.items()}
+        trained = subject.train(subject.job({**subject.hyperparameters, **spelled}))
+        must(trained.code == 0, f"{json.dumps(spelled)}: {trained.cause}")
+        odd = unlike(first, trained, names)
+        must(not odd, f"{json.dumps(spelled)} makes another {', '.join(odd)} than {json.dumps(plain)}")
+    compared = f"the same {', '.join(sorted(names))}" if names else "exit code 0; no two models are the same"
+    return f"{json.dumps(plain)}, otherwise spelled: {compared}"
+
+
+def taken(subject: Subject) -> tuple[Trained, Mapping[str, str]]:
+    """Train with typed hyperparameters and return them; ends the check where the image takes none that we know."""
+    own = {name: text for name, text in subject.hyperparameters.items() if spellings(text)}
+    choices = [own] if subject.hyperparameters else TYPED
+    jobs = ((subject.train(subject.job({**subject.hyperparameters, **plain})), plain) for plain in choices if plain)
+    found = next((item for item in jobs if item[0].code == 0), None)
+    if found is None:
+        not_offered("no number or truth value is known that it takes; name one by --hyperparameters")
+    return found
 
 
 @check(
@@ -196,119 +243,29 @@ def check_14_validation(subject: Subject) -> str:
 
 
 @check(
-    16, "M", "trained with the full resourceconfig.json of 2025",
-    expected="exit code 0 with instance groups and `topology: null`, and with the three documented keys alone",
-    advice="read every key but current_host and hosts with a default, and take null for absent",
+    15, "M", "trained in Pipe mode on pipes that come 3 s late",
+    expected="it waits for training_0 and reads it, or ends with a failure that says that Pipe mode is not supported",
+    advice="wait for /opt/ml/input/data/CHANNEL_EPOCH and read it to its end; or refuse TrainingInputMode Pipe by name",
 )  # fmt: skip
-def check_16_resources(subject: Subject) -> str:
-    """The three documented keys are what every other check has."""
-    must(subject.trained.code == 0, subject.trained.cause)
-    return f"exit code {subject.good_training(subject.job(resources=FULL_RESOURCES)).code}"
-
-
-@check(
-    19, "S", "trained without resourceconfig.json",
-    expected="exit code 0 as a single host, or a failure that names the file",
-    advice="take one host for granted where the file is missing: that is a bare docker run",
-)  # fmt: skip
-def check_19_no_resources(subject: Subject) -> str:
-    """A bare docker run."""
-    ml = subject.job()
-    (ml / "input/config/resourceconfig.json").unlink()
-    trained = subject.train(ml)
-    must(trained.code == 0 or "resourceconfig" in trained.failure, trained.cause)
-    return trained.cause if trained.code else "exit code 0"
-
-
-@check(
-    21, "M", "looked through /opt/ml/model",
-    expected="folders and regular files only",
-    advice="copy what links point to: a link in model.tar.gz fails when the model is created",
-)  # fmt: skip
-def check_21_no_links(subject: Subject) -> str:
-    """Links, sockets and pipes do not survive the archive."""
-    model = subject.trained.ml / "model"
-    odd = [path.name for path in model.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
-    must(not odd, f"neither file nor folder: {', '.join(odd)}")
-    return f"{len(subject.trained.model_files)} regular files"
-
-
-@check(
-    22, "M", "searched the log by the image's own metric definitions",
-    expected="each regular expression that `train --metric-definitions` prints finds a number",
-    advice="print each metric as a whole line, at once (PYTHONUNBUFFERED=1), in the form that its expression asks for",
-)  # fmt: skip
-def check_22_metrics(subject: Subject) -> str:
-    """SageMaker searches the log with them."""
-    trained = subject.trained
-    with subject.engine.start("train", "--metric-definitions") as container:
-        code = container.wait(60)
-        try:
-            definitions = {item["Name"]: item["Regex"] for item in json.loads(container.log())} if code == 0 else {}
-        except (ValueError, TypeError, KeyError):
-            definitions = {}
-    if not definitions:
-        not_offered("`train --metric-definitions` does not print any")
-    found = {name: re.search(regex, trained.log) for name, regex in definitions.items()}
-    # The definitions are of classification and regression alike: one of them must be found, and hold a number.
-    matched = [f"{name}={float(match[1])}" for name, match in found.items() if match]
-    must(matched, f"none of {', '.join(definitions)} is in the log")
-    return ", ".join(matched)
-
-
-@check(
-    24, "S", "trained with a read-only root",
-    expected="exit code 0: all writes go to /opt/ml/model, /opt/ml/output, /opt/ml/checkpoints and /tmp",
-    advice="write nowhere else; set HOME, MPLCONFIGDIR and the like to a folder below /tmp",
-)  # fmt: skip
-def check_24_read_only_root(subject: Subject) -> str:
-    """Other folders are small, or gone after the job."""
-    ml = subject.job()
-    options = ("--read-only", "--tmpfs=/tmp", f"--volume={ml / 'input'}:/opt/ml/input:ro")
-    return f"exit code {subject.good_training(ml, *options).code}"
-
-
-@check(
-    25, "S", "trained as the SDK's local mode does",
-    expected="exit code 0 on a terminal, with a random host name, no job's ARN and few keys in the config",
-    advice="take names from resourceconfig.json, and have defaults for what is missing",
-)  # fmt: skip
-def check_25_local_mode(subject: Subject) -> str:
-    """Another host name, fewer variables, a terminal."""
-    host = "algo-1-x7k2p"
-    resources = {"current_host": host, "hosts": [host], "network_interface_name": "eth0"}
-    ml = subject.job(resources=resources)
-    config = {"training": {"TrainingInputMode": "File", "ContentType": CSV}}
-    (ml / "input/config/inputdataconfig.json").write_text(json.dumps(config))
-    trained = subject.train(ml, "--tty", "--hostname", host, environment={"TRAINING_JOB_NAME": "local"})
-    must(trained.code == 0, trained.cause)
-    return "exit code 0"
-
-
-@check(
-    26, "M", "looked for what ModelTrainer of SDK v3 starts the image with",
-    expected="bash, python3 and pip are there",
-    advice="install bash, python3 and python3-pip: ModelTrainer replaces the entry point by a bash script",
-)  # fmt: skip
-def check_26_model_trainer(subject: Subject) -> str:
-    """Its driver is a shell script that calls python3 and pip."""
-    script = "command -v python3 && (command -v pip || python3 -m pip --version) && bash --version"
-    with subject.engine.start("-c", script, options=["--entrypoint", "/bin/bash"]) as container:
-        code, log = container.wait(60), container.log()
-    must(code == 0, f"exit code {code}: {last_line(log)}")
-    return ", ".join(log.splitlines()[:2])
-
-
-@check(
-    27, "S", "trained twice on the same data",
-    expected="both models answer the same bytes",
-    advice="seed every random generator, and read files in sorted order",
-)  # fmt: skip
-def check_27_deterministic(subject: Subject) -> str:
-    """Two jobs, two servers, one request."""
-    first = subject.ask(subject.server)
-    model = subject.good_training(subject.job()).ml / "model"
-    with subject.serve(model=model).container as container:
-        second = subject.ask(Server(container, container.port(PORT)))
-    must(first == second, "the answers differ")
-    return f"the same {len(first)} bytes"
+def check_15_pipe_mode(subject: Subject) -> str:
+    """An epoch that the algorithm does not want is never opened."""
+    stream = Path(tempfile.mkdtemp(dir=subject.engine.folder))
+    (stream / "stream").write_bytes(b"".join(file.read_bytes() for file in sorted(subject.data.rglob("*.csv"))))
+    ml = subject.job(channels={"training": {"ContentType": CSV, "TrainingInputMode": "Pipe"}})
+    shutil.rmtree(ml / "input/data/training")
+    options = ("--volume", f"{stream}:/doctor:ro", "--tmpfs", "/opt/ml/input/data")
+    # The pool ends last: who feeds a pipe that nobody reads waits for the container's end.
+    with ThreadPoolExecutor(1) as pool, subject.start_training(ml, *options) as container:
+        fed = pool.submit(container.shell, FEED)
+        code, log = container.wait(TRAINING_SECONDS), container.log()
+    subject.engine.own(ml)
+    if code is None:
+        raise Failed(f"training did not end within {TRAINING_SECONDS} s; its last line: {last_line(log)}")
+    trained = Trained(code, log, ml)
+    if code:
+        must("pipe" in trained.failure.lower(), trained.cause)
+        return f"not supported, and says so: {trained.cause}"
+    epochs = fed.result().split()
+    must(epochs, "exit code 0, but no pipe was read")
+    must(trained.model_files, "exit code 0, but nothing is in /opt/ml/model")
+    return f"waited, read {'both epochs' if len(epochs) > 1 else 'one epoch'}, exit code 0"

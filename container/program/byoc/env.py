@@ -9,7 +9,7 @@ import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from byoc import logs
 from byoc.errors import ConfigurationError
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 T = TypeVar("T")
+
+Engine = Literal["auto", "onnx", "sklearn"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 TRUE = {"true", "1", "yes", "on"}
 FALSE = {"false", "0", "no", "off", ""}
@@ -133,6 +136,17 @@ class Reader:
     def log_level(self) -> int:
         """Return ``SAGEMAKER_CONTAINER_LOG_LEVEL`` as a number, INFO where it is not set."""
         return self.value(["SAGEMAKER_CONTAINER_LOG_LEVEL"], logging.INFO, logs.level)
+
+    def engine(self) -> Engine:
+        """Return ``SERVE_ENGINE``: which engine serves the sample algorithm's models."""
+
+        def parse(text: str) -> Engine:
+            for engine in ENGINES:
+                if text.lower() == engine:
+                    return engine
+            raise ValueError(f"must be one of {', '.join(ENGINES)}")
+
+        return self.value(["SERVE_ENGINE"], "auto", parse)
 
     def finish(self) -> None:
         """Raise every problem found.

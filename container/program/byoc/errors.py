@@ -39,7 +39,7 @@ class ModelError(UserError):
 
 
 class RowError(UserError):
-    """A record that does not fit the model's schema.
+    """A record that cannot be read, or does not fit the model's schema.
 
     Attributes:
         message: what is wrong, free of the record's values.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+MEMINFO = Path("/proc/meminfo")
 # cgroup v1 writes "no limit" as a number near 2**63; no machine has an exbibyte.
 UNLIMITED = 1 << 60
 
@@ -41,6 +43,25 @@ def memory(cgroup: Path = CGROUP) -> int:
         if limit is not None and limit != "max" and int(limit) < UNLIMITED:
             return min(total, int(limit))
     return total
+
+
+def memory_left(cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int:
+    """Return the bytes that may still be taken before the kernel kills: the cgroup's or the machine's, the less.
+
+    What was read from files and not lately used counts as left, since the kernel gives it up first.
+    """
+    available = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE)
+    machines = int(available[1]) * 1024 if available else UNLIMITED
+    for folder, limit, used, cache in (
+        (cgroup, "memory.max", "memory.current", "inactive_file"),
+        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        most, now = _read(folder / limit), _read(folder / used)
+        if most is None or now is None or most == "max" or int(most) >= UNLIMITED:
+            continue
+        reclaimable = re.search(rf"^{cache} (\d+)$", _read(folder / "memory.stat") or "", re.MULTILINE)
+        return max(0, min(machines, int(most) - int(now) + int(reclaimable[1] if reclaimable else 0)))
+    return machines
 
 
 def devices(kind: str, dev: Path = Path("/dev")) -> int:

@@ -29,6 +29,9 @@ FILE = "schema.json"
 VERSION = 1
 UNSEEN = -1.0
 
+# Of a sample's cells where values may be missing.
+SHARE_MISSING = 0.1
+
 # How files and requests spell a missing value: pandas' list, and the question mark of the UCI data sets.
 MISSING = frozenset(
     ["", "?", "#N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "na", "nan", "null", "-nan", "-NaN"]
@@ -150,6 +153,11 @@ class Schema:
         """The position of each feature, by name."""
         return {name: position for position, name in enumerate(self.names)}
 
+    @cached_property
+    def is_numeric(self) -> bool:
+        """Whether every feature is a number, so that a table of plain numbers needs no look at each cell."""
+        return all(column.kind == "number" for column in self.columns)
+
     def matrix(self, rows: Iterable[Sequence[Any]], names: Sequence[str] | None = None, first: int = 1) -> NDArray[Any]:
         """Turn records into numbers.
 
@@ -186,7 +194,7 @@ class Schema:
             matrix: (records, features) numbers of any type, in the schema's order; NaN is a missing value.
 
         Returns:
-            A copy as C-contiguous float64.
+            C-contiguous float64 of its own, which is the matrix itself where that is so already.
 
         Raises:
             RowError: names the first record and column that does not fit.
@@ -195,7 +203,9 @@ class Schema:
         self.check_numeric()
         if matrix.shape[1] != len(self.columns):
             raise RowError(f"has {matrix.shape[1]} values, not the {len(self.columns)} expected", 1)
-        numbers = np.array(matrix, dtype=np.float64, order="C")
+        numbers: NDArray[np.float64] = np.require(matrix, np.float64, ("C", "W", "O"))
+        if self.is_numeric and np.isfinite(numbers).all():
+            return numbers
         missing = np.isnan(numbers)
         bad = np.isinf(numbers) | (missing & ~np.array([column.missing for column in self.columns]))
         booleans = [position for position, column in enumerate(self.columns) if column.kind == "boolean"]
@@ -214,10 +224,27 @@ class Schema:
             RowError: names the first column of text.
 
         """
+        if self.is_numeric:
+            return
         for column in self.columns:
             if column.kind == "text":
                 message = "is text, and this request can hold numbers only; send text/csv or application/json"
                 raise RowError(message, column=column.name)
+
+    def sample(self, count: int) -> NDArray[np.float64]:
+        """Return made-up rows that this schema lets in, always the same: to compare two ways to compute."""
+        generator = np.random.default_rng(0)
+        rows = np.empty((count, len(self.columns)))
+        for position, column in enumerate(self.columns):
+            if column.kind == "number":
+                share = generator.random(count)
+                rows[:, position] = share * (column.minimum or 0.0) + (1.0 - share) * (column.maximum or 0.0)
+            else:
+                codes = [*sorted(set(column.codes.values())), *[UNSEEN] * (column.kind == "text")]
+                rows[:, position] = generator.choice(codes, count)
+            if column.missing:
+                rows[generator.random(count) < SHARE_MISSING, position] = math.nan
+        return rows
 
     def _order(self, names: Sequence[str]) -> list[int]:
         """Return where, among the names, each feature stands; the target's own column may be there and is passed over.

@@ -1,4 +1,4 @@
-"""Reading training data: every CSV file of a channel, as one table."""
+"""Reading training data: every file of a channel, CSV or SageMaker's records, as one table."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from typing import IO, TYPE_CHECKING, cast
 
 import pandas as pd
 
+from byoc import aialgs
 from byoc.errors import DataError
 from byoc.schema import MISSING
 from byoc.training import pipes
+from tabular import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".csv", ".csv.gz")
+# What may come through a pipe, and what a file of it is called.
+PIPED = {"text/csv": ".csv", aialgs.MEDIA_TYPE: ".pbr"}
 # Rows looked at to tell a header row from data.
 SAMPLE = 200
 DELIMITERS = (",", ";", "\t")
@@ -51,23 +55,26 @@ def on_disk(channel: Channel) -> Iterator[Channel]:
     """Give a channel of files; of one in Pipe mode the first epoch, as a temporary file, or one a record.
 
     Raises:
-        DataError: the pipe does not come, has nothing in it, or is said to hold something other than CSV.
+        DataError: the pipe does not come, has nothing in it, or is said to hold something that is not read here.
 
     """
     if not channel.is_pipe:
         yield channel
         return
-    media_type = channel.content_type.partition(";")[0].strip().lower()
-    if media_type != "text/csv":
-        raise DataError(f"channel '{channel.name}' sends {media_type} through its pipe; this algorithm reads text/csv")
+    if channel.media_type not in PIPED:
+        raise DataError(
+            f"channel '{channel.name}' sends {channel.media_type} through its pipe; this algorithm reads "
+            f"{' and '.join(PIPED)}"
+        )
+    suffix = PIPED[channel.media_type]
     epochs = channel.epochs()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stream = next(epochs)
         for number, record in enumerate(pipes.records(stream) if channel.has_records else ()):
-            (folder / f"{channel.name}_0-{number:06d}.csv").write_bytes(record)
+            (folder / f"{channel.name}_0-{number:06d}{suffix}").write_bytes(record)
         if not channel.has_records:
-            with (folder / f"{channel.name}_0.csv").open("wb") as file:
+            with (folder / f"{channel.name}_0{suffix}").open("wb") as file:
                 shutil.copyfileobj(stream, file, 1 << 20)
         epochs.close()
         if not any(path.stat().st_size for path in folder.iterdir()):
@@ -76,25 +83,21 @@ def on_disk(channel: Channel) -> Iterator[Channel]:
 
 
 def read(channel: Channel) -> pd.DataFrame:
-    """Return all rows of the channel's ``*.csv`` and ``*.csv.gz`` files, in the files' sorted order.
+    """Return all rows of the channel's files, in the files' sorted order.
 
-    Columns of numbers are numeric, of true and false are bool, all else is text; missing values are NaN. Names come
-    from the header row; without one they are ``column_0`` and so on.
+    The files are ``*.csv`` and ``*.csv.gz``; or, of whatever name, what `tabular.records` reads, where the content type
+    says so. Columns of numbers are numeric, of true and false are bool, all else is text; missing values are NaN. Names
+    come from the header row; without one they are ``column_0`` and so on.
 
     Raises:
         DataError: a file cannot be read, or does not fit the others; names file and line, never a value.
 
     """
-    files = channel.files(*SUFFIXES)
-    header = channel.parameters.get("header")
-    first = _layout(files[0], header)
-    layouts = [first, *(_same_layout(file, files[0], first, header) for file in files[1:])]
-    frames = [_read_file(file, layout) for file, layout in zip(files, layouts, strict=True)]
-    mixed = [name for name in first.names if len({_is_text(frame[name]) for frame in frames}) > 1]
-    if mixed:
-        # Text in one file, numbers in another: it is text in all, spelt as in the files.
-        frames = [_read_file(file, layout, mixed) for file, layout in zip(files, layouts, strict=True)]
-    frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    files = _files(channel)
+    if channel.media_type == aialgs.MEDIA_TYPE:
+        frame = records.read(files)
+    else:
+        frame = _read_csv(files, channel.parameters.get("header"))
     log.info("channel '%s': %d rows, %d columns from %d files", channel.name, *frame.shape, len(files))
     return frame
 
@@ -102,11 +105,26 @@ def read(channel: Channel) -> pd.DataFrame:
 def digest(channel: Channel) -> str:
     """Return the SHA-256 of the files' contents, in the order in which they are read."""
     total = hashlib.sha256()
-    for path in channel.files(*SUFFIXES):
+    for path in _files(channel):
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 total.update(block)
     return total.hexdigest()
+
+
+def _files(channel: Channel) -> list[Path]:
+    return channel.files() if channel.media_type == aialgs.MEDIA_TYPE else channel.files(*SUFFIXES)
+
+
+def _read_csv(files: Sequence[Path], header: str | None) -> pd.DataFrame:
+    first = _layout(files[0], header)
+    layouts = [first, *(_same_layout(file, files[0], first, header) for file in files[1:])]
+    frames = [_read_file(file, layout) for file, layout in zip(files, layouts, strict=True)]
+    mixed = [name for name in first.names if len({_is_text(frame[name]) for frame in frames}) > 1]
+    if mixed:
+        # Text in one file, numbers in another: it is text in all, spelt as in the files.
+        frames = [_read_file(file, layout, mixed) for file, layout in zip(files, layouts, strict=True)]
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 
 
 def _open(file: Path) -> IO[str]:

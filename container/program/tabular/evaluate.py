@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_selection import f_classif, f_regression
-from sklearn.inspection import permutation_importance
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -20,6 +19,8 @@ from sklearn.metrics import (
     roc_auc_score,
     root_mean_squared_error,
 )
+
+from tabular.model import classify
 
 ProblemType = Literal["classification", "regression"]
 
@@ -76,15 +77,14 @@ def evaluate(
     # Small or one-sided hold-outs make scikit-learn warn about every undefined metric; those are left out below.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        predicted = np.asarray(estimator.predict(features)).reshape(-1)
         classes: tuple[Any, ...] = ()
         probabilities = None
         if problem_type == "classification":
             classes = tuple(np.asarray(estimator.classes_).tolist())
-            if hasattr(estimator, "predict_proba"):
-                probabilities = np.asarray(estimator.predict_proba(features), dtype=np.float64)
+            predicted, probabilities = classify(estimator, features)
             metrics = _classification_metrics(truth, predicted, classes, probabilities)
         else:
+            predicted = np.asarray(estimator.predict(features)).reshape(-1)
             metrics = _regression_metrics(truth, predicted)
         importances: tuple[Importance, ...] = ()
         if importance:
@@ -164,28 +164,27 @@ def _importances(
     if len(chosen) > MAX_COLUMNS:
         chosen = _most_associated(features, predicted, problem_type)
     row_count = min(len(truth), MAX_ROWS, MAX_PREDICTIONS // (REPEATS * max(1, len(chosen))))
-    rows = np.sort(np.random.default_rng(seed).choice(len(truth), row_count, replace=False))
+    random = np.random.default_rng(seed)
+    rows = np.sort(random.choice(len(truth), row_count, replace=False))
     sample, answers = features[rows], truth[rows]
 
-    def score(model: Any, order: NDArray[np.intp], answers: NDArray[Any]) -> float:
-        shuffled = sample.copy()
-        shuffled[:, chosen] = np.take_along_axis(sample[:, chosen], order, axis=0)
-        found = np.asarray(model.predict(shuffled)).reshape(-1)
+    def score(shuffled: NDArray[np.float64]) -> NDArray[Any]:
+        """Return the score of each block of `row_count` rows."""
+        found = np.asarray(estimator.predict(shuffled)).reshape(-1, row_count)
         if problem_type == "classification":
-            return float(np.mean(found == answers))
-        return 1.0 - float(np.mean((found - answers) ** 2) / np.var(answers))
+            return np.asarray(np.mean(found == answers, axis=1))
+        return np.asarray(1.0 - np.mean((found - answers) ** 2, axis=1) / np.var(answers))
 
-    # It is positions that are shuffled, not values: scikit-learn refuses infinity here, even for models that accept it,
-    # and could not shuffle some of the columns only.
-    in_order = np.tile(np.arange(row_count)[:, None], len(chosen))
-    result = permutation_importance(
-        estimator, in_order, answers, scoring=score, n_repeats=REPEATS, random_state=seed, n_jobs=1
-    )
-    importances = [
-        Importance(columns[int(column)], float(mean), float(deviation))
-        for column, mean, deviation in zip(chosen, result.importances_mean, result.importances_std, strict=True)
-        if math.isfinite(mean) and math.isfinite(deviation)
-    ]
+    unshuffled = score(sample)
+    # All repeats of a column in one call: for models of many trees it is the calls that take the time.
+    block = np.tile(sample, (REPEATS, 1))
+    importances = []
+    for column in chosen:
+        block[:, column] = np.concatenate([random.permutation(sample[:, column]) for _ in range(REPEATS)])
+        falls = unshuffled - score(block)
+        block[:, column] = np.tile(sample[:, column], REPEATS)
+        if np.isfinite(falls).all():
+            importances.append(Importance(columns[int(column)], float(falls.mean()), float(falls.std())))
     return tuple(sorted(importances, key=lambda importance: -importance.mean))
 
 

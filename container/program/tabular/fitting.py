@@ -8,6 +8,7 @@ import logging
 import pickle
 import time
 import warnings
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ import numpy as np
 from byoc.errors import ModelError
 from byoc.flavors import sklearn as flavor
 from byoc.training.stop import Stopped
-from tabular.pipeline import final
+from tabular import watching
+from tabular.model import final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +52,10 @@ NEVER_THE_MODEL = ("n_jobs", "verbose")
 def fit(model: Any, features: NDArray[Any], labels: NDArray[Any], job: Job, report: Callable[[Any], None]) -> Any:
     """Fit the model and return it; where the job is stopped, return it as of its last milestone.
 
-    An iterative estimator pauses at milestones: `report` is called with the model so far, and a snapshot is kept, as a
-    checkpoint too where the job has those. A job that finds one goes on from there. When it pauses or was interrupted
-    depends on the machine; the model it ends with does not.
+    An iterative estimator has milestones: `report` is called with the model so far, which is kept as a checkpoint too
+    where the job has those. A job that finds one goes on from there. When it has one or was interrupted depends on the
+    machine; the model it ends with does not. Estimators pause at milestones, except for those that `tabular.watching`
+    can watch: for them `report` is called from another thread, and a stop keeps all whole iterations.
 
     Raises:
         Stopped: the job was stopped and there is no model yet.
@@ -62,46 +65,81 @@ def fit(model: Any, features: NDArray[Any], labels: NDArray[Any], job: Job, repo
     parameter = ITERATIVE.get(type(estimator).__name__)
     if parameter is None or estimator.warm_start or _loses_count(estimator):
         return model.fit(features, labels)
+    total = estimator.get_params()[parameter]
+    key = fingerprint(model, features, labels) if job.checkpoints.enabled else ""
+    model, done = _resume(model, job, key)
+    final(model).set_params(warm_start=True)
+    milestones = _Milestones(job, parameter, total, key, report)
     with warnings.catch_warnings():
         # Each pause sees the same data, so presets computed from it do not drift.
         warnings.filterwarnings("ignore", message="class_weight presets")
-        return _fit_by_milestones(model, parameter, features, labels, job, report)
+        by = milestones.fit_watched if watching.suits(estimator) else milestones.fit_by_pauses
+        fitted = by(model, done, features, labels)
+    final(fitted).set_params(warm_start=False, **{parameter: total})
+    return fitted
 
 
-def _fit_by_milestones(
-    model: Any, parameter: str, features: NDArray[Any], labels: NDArray[Any], job: Job, report: Callable[[Any], None]
-) -> Any:
-    total = final(model).get_params()[parameter]
-    key = fingerprint(model, features, labels) if job.checkpoints.enabled else ""
-    model, done = _resume(model, job, key)
-    estimator = final(model).set_params(warm_start=True)
-    snapshot = pickle.dumps(model) if done else b""
-    started, milestone = time.monotonic(), min(done + FIRST_MILESTONE, total)
-    try:
-        while True:
-            began = time.monotonic()
-            estimator.set_params(**{parameter: milestone})
-            model.fit(features, labels)
-            if milestone == total or has_converged(estimator, milestone):
-                break
-            pace = (time.monotonic() - began) / (milestone - done)
-            done = milestone
-            snapshot = pickle.dumps(model)
-            # On the disk in skops, although pickle is quicker: whoever may write to a bucket could put a pickle there
-            # that runs as this job. The model goes on from either to the same bit.
-            job.checkpoints.save(done, partial(flavor.write, model), key)
-            log.info("fitted %d of %d iterations in %.1f s", done, total, time.monotonic() - started)
-            report(model)
-            milestone = min(total, done + max(1, int(INTERVAL / pace)))
-    except Stopped as stop:
+@dataclass
+class _Milestones:
+    """What a fit needs besides model and data; ``total`` iterations are what it is to end with."""
+
+    job: Job
+    parameter: str
+    total: int
+    key: str
+    report: Callable[[Any], None]
+    started: float = field(default_factory=time.monotonic)
+
+    def keep(self, model: Any, done: int) -> None:
+        # On the disk in skops, although pickle is quicker: whoever may write to a bucket could put a pickle there
+        # that runs as this job. The model goes on from either to the same bit.
+        self.job.checkpoints.save(done, partial(flavor.write, model), self.key)
+        log.info("fitted %d of %d iterations in %.1f s", done, self.total, time.monotonic() - self.started)
+        self.report(model)
+
+    def fit_watched(self, model: Any, done: int, features: NDArray[Any], labels: NDArray[Any]) -> Any:
+        estimator = final(model).set_params(**{self.parameter: self.total})
+        if done and has_converged(estimator, done):
+            return model
+        before = pickle.dumps(model) if done else b""
+        try:
+            with watching.watched(model, done, INTERVAL, lambda found: self.keep(found, final(found).n_iter_)):
+                return model.fit(features, labels)
+        except Stopped as stop:
+            found = watching.so_far(model, done)
+            if found is None:
+                return self._stop(stop, before, done)
+            done = final(found).n_iter_
+            self.job.checkpoints.save(done, partial(flavor.write, found), self.key)
+            return self._stop(stop, pickle.dumps(found), done)
+
+    def fit_by_pauses(self, model: Any, done: int, features: NDArray[Any], labels: NDArray[Any]) -> Any:
+        estimator = final(model)
+        snapshot = pickle.dumps(model) if done else b""
+        milestone = min(done + FIRST_MILESTONE, self.total)
+        try:
+            while True:
+                began = time.monotonic()
+                estimator.set_params(**{self.parameter: milestone})
+                model.fit(features, labels)
+                if milestone == self.total or has_converged(estimator, milestone):
+                    return model
+                pace = (time.monotonic() - began) / (milestone - done)
+                done = milestone
+                snapshot = pickle.dumps(model)
+                self.keep(model, done)
+                milestone = min(self.total, done + max(1, int(INTERVAL / pace)))
+        except Stopped as stop:
+            return self._stop(stop, snapshot, done)
+
+    def _stop(self, stop: Stopped, snapshot: bytes, done: int) -> Any:
+        """Return the model of the snapshot, where there is one."""
         if not snapshot:
-            raise
-        log.warning("%s: keeping the model of %d of %d iterations", stop, done, total)
+            raise stop
+        log.warning("%s: keeping the model of %d of %d iterations", stop, done, self.total)
         # Asking tells that the job ends by itself: evaluating and saving may take their time.
-        assert job.stopping
-        model = pickle.loads(snapshot)  # noqa: S301 - written a moment ago, by this function
-    final(model).set_params(warm_start=False, **{parameter: total})
-    return model
+        assert self.job.stopping
+        return pickle.loads(snapshot)  # noqa: S301 - written a moment ago, by this process
 
 
 def _resume(model: Any, job: Job, key: str) -> tuple[Any, int]:

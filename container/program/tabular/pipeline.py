@@ -51,8 +51,3 @@ def build(estimator: Any, schema: Schema, *, scale: bool) -> Any:
 
 def _is_empty(column: Column) -> bool:
     return column.missing and (column.minimum is None if column.kind == "number" else column.codes == {})
-
-
-def final(model: Any) -> Any:
-    """Return the estimator at the end of what `build` made."""
-    return model[-1] if isinstance(model, Pipeline) else model

@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 
 from byoc.errors import DataError
 from tabular import data, features, fitting, model, pipeline, report
+from tabular.compile import Outcome, compile_model
 from tabular.evaluate import Evaluation, evaluate
 from tabular.model import TabularModel
 
@@ -131,11 +132,16 @@ def judge(job: Job, options: Options, trained: TabularModel, dataset: Dataset) -
 
 def save(job: Job, options: Options, trained: TabularModel, dataset: Dataset, evaluation: Evaluation) -> None:
     """Write the model, its schema and its metrics, and the report for people."""
-    model.save(trained, job.model_dir)
+    compiled = Outcome(None, "the job was stopped")
+    if not job.stopping:
+        compiled = compile_model(trained, dataset.validation.features)
+    model.save(trained, job.model_dir, compiled.content)
+    engine = {"engine": "sklearn", "reason": compiled.reason} if compiled.reason else {"engine": "onnx"}
     facts = {
         "rows": {"training": len(dataset.training), "validation": len(dataset.validation)},
         "held_out": dataset.held_out,
         "metrics": evaluation.metrics,
+        "serving": engine,
     }
     (job.model_dir / "metrics.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     page = report.render(

@@ -28,6 +28,28 @@ MEMORY = {
     "v1 limited": ({"memory/memory.limit_in_bytes": "268435456"}, 256 << 20),
     "no cgroup": ({}, HOST_MEMORY),
 }
+# MemAvailable is 1 GiB.
+MEMINFO = "MemTotal:        4194304 kB\nMemFree:          102400 kB\nMemAvailable:    1048576 kB\n"
+MEBIBYTE = 1 << 20
+V1 = {"memory/memory.limit_in_bytes": str(512 * MEBIBYTE), "memory/memory.usage_in_bytes": str(300 * MEBIBYTE)}
+LEFT = {
+    "v2": ({"memory.max": str(512 * MEBIBYTE), "memory.current": str(300 * MEBIBYTE)}, 212),
+    "v2 with files read": (
+        {
+            "memory.max": str(512 * MEBIBYTE),
+            "memory.current": str(300 * MEBIBYTE),
+            "memory.stat": f"anon 7\ninactive_anon 9\ninactive_file {100 * MEBIBYTE}\nactive_file 5",
+        },
+        312,
+    ),
+    "v2 full": ({"memory.max": str(MEBIBYTE), "memory.current": str(2 * MEBIBYTE)}, 0),
+    "v2 more than the machine has": ({"memory.max": str(1 << 40), "memory.current": "0"}, 1024),
+    "v2 unlimited": ({"memory.max": "max", "memory.current": "0"}, 1024),
+    "v1": (V1, 212),
+    "v1 with files read": (V1 | {"memory/memory.stat": f"inactive_file 9\ntotal_inactive_file {100 * MEBIBYTE}"}, 312),
+    "v1 unlimited": (V1 | {"memory/memory.limit_in_bytes": "9223372036854771712"}, 1024),
+    "no cgroup": ({}, 1024),
+}
 
 
 def write(folder, files):
@@ -46,6 +68,12 @@ def test_cpus(tmp_path, files, cpus):
 def test_memory(tmp_path, files, memory):
     write(tmp_path, files)
     assert machine.memory(tmp_path) == memory
+
+
+@pytest.mark.parametrize(("files", "megabytes"), LEFT.values(), ids=LEFT)
+def test_memory_left(tmp_path, files, megabytes):
+    write(tmp_path, {**files, "meminfo": MEMINFO})
+    assert machine.memory_left(tmp_path, tmp_path / "meminfo") == megabytes * MEBIBYTE
 
 
 def test_a_process_bound_to_one_cpu_has_one(tmp_path, monkeypatch):

@@ -228,3 +228,22 @@ def test_a_matrix_of_another_width_or_for_a_model_with_text_is_refused():
         NUMERIC.adopt(np.ones((3, 2)))
     with pytest.raises(RowError, match="column island: is text, and this request can hold numbers only; send text/csv"):
         SCHEMA.adopt(np.ones((3, 5)))
+
+
+def test_a_sample_is_what_the_schema_lets_in_and_always_the_same():
+    schema = Schema(
+        (
+            Column("whole", "number", minimum=-3.0, maximum=5.0),
+            Column("gap", "number", missing=True, minimum=0.0, maximum=1e308),
+            Column("text", "text", categories=("a", "b")),
+            Column("flag", "boolean"),
+            Column("empty", "number", missing=True),
+        )
+    )
+    rows = schema.sample(200)
+    np.testing.assert_array_equal(rows, schema.sample(200))
+    assert rows.shape == (200, 5)
+    assert np.isnan(rows).any(axis=0).tolist() == [False, True, False, False, True]
+    assert rows[:, 0].min() >= -3
+    assert rows[:, 0].max() <= 5
+    assert [set(rows[:, position]) for position in (2, 3)] == [{UNSEEN, 0.0, 1.0}, {0.0, 1.0}]

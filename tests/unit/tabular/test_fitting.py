@@ -1,6 +1,8 @@
 """Fitting by milestones: the plain fit's model to the bit, and the best so far where a job is stopped."""
 
 import signal
+import sys
+import threading
 from functools import partial
 
 import numpy as np
@@ -8,14 +10,23 @@ import pytest
 from sklearn import ensemble
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
 
 from byoc.training.checkpoints import Checkpoints
 from byoc.training.stop import Stopped
 from tabular import fitting, pipeline
+from tabular.model import final
 from tests import datasets
 
 IRIS = load_iris(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tables so small are slower with several threads, much so on a busy machine."""
+    with threadpool_limits(1, "openmp"):
+        yield
 
 
 class Job:
@@ -32,8 +43,9 @@ def nothing(_model):
 
 
 CASES = {
-    "HistGradientBoostingClassifier": ({"max_iter": 16, "early_stopping": False}, IRIS),
-    "HistGradientBoostingRegressor": ({"max_iter": 16, "early_stopping": False}, DIABETES),
+    # Drawing features at random, they cannot be watched and pause like the others.
+    "HistGradientBoostingClassifier": ({"max_iter": 16, "early_stopping": False, "max_features": 0.5}, IRIS),
+    "HistGradientBoostingRegressor": ({"max_iter": 16, "early_stopping": False, "max_features": 0.5}, DIABETES),
     "GradientBoostingClassifier": ({"n_estimators": 16, "subsample": 0.7}, IRIS),
     "GradientBoostingRegressor": ({"n_estimators": 16, "max_features": 0.5}, DIABETES),
     "RandomForestClassifier": ({"n_estimators": 16}, IRIS),
@@ -69,6 +81,7 @@ def test_early_stopping_stops_where_the_plain_fit_does(monkeypatch):
         "early_stopping": True,
         "n_iter_no_change": 2,
         "learning_rate": 0.3,
+        "max_features": 0.9,
         "random_state": 0,
     }
     plain = ensemble.HistGradientBoostingRegressor(**parameters).fit(*DIABETES)
@@ -246,3 +259,110 @@ def test_a_stop_soon_after_going_on_keeps_the_checkpoints_model(tmp_path, monkey
     )
     fitted = fitting.fit(interrupted(10, monkeypatch), *IRIS, Job(tmp_path), nothing)
     assert len(fitted.estimators_) == 10
+
+
+# --- histogram gradient boosting, watched while it fits
+
+
+def boosting(**parameters):
+    return partial(ensemble.HistGradientBoostingClassifier, random_state=3, **parameters)
+
+
+def without_a_column():
+    features = np.column_stack([np.full(150, np.nan), IRIS[0]])
+    parts = [("kept", "passthrough", [1, 2, 3, 4])]
+    return lambda **more: pipeline.Pipeline(
+        [
+            ("features", pipeline.ColumnTransformer(parts)),
+            ("estimator", boosting(max_iter=12, early_stopping=False)(**more)),
+        ]
+    ), (features, IRIS[1])
+
+
+WATCHED = {
+    "three classes": (boosting(max_iter=12, early_stopping=False), IRIS),
+    "regression": (partial(ensemble.HistGradientBoostingRegressor, max_iter=30, early_stopping=False), DIABETES),
+    "early stopping": (boosting(max_iter=60, early_stopping=True, n_iter_no_change=3, learning_rate=0.5), IRIS),
+    "by the training rows": (boosting(max_iter=15, early_stopping=True, validation_fraction=None), IRIS),
+    "in a pipeline": without_a_column(),
+}
+
+
+def watch(build, data, monkeypatch, job=None):
+    """Fit and look as often as can be; return what was fitted and what was seen meanwhile, by its iterations."""
+    monkeypatch.setattr(fitting, "INTERVAL", 0.0)
+    seen = {}
+    patient = sys.getswitchinterval()
+    # Fits of so few rows are over before the other thread would have its turn.
+    sys.setswitchinterval(1e-5)
+    fitted = fitting.fit(build(), *data, job or Job(), lambda model: seen.update({final(model).n_iter_: model}))
+    sys.setswitchinterval(patient)
+    return fitted, seen
+
+
+def same(one, other, features):
+    np.testing.assert_array_equal(answers(one, features), answers(other, features))
+
+
+def answers(model, features):
+    return model.predict_proba(features) if hasattr(model, "predict_proba") else model.predict(features)
+
+
+@pytest.mark.parametrize(("build", "data"), WATCHED.values(), ids=WATCHED)
+def test_what_is_seen_is_the_plain_fit_of_so_many_iterations(build, data, monkeypatch):
+    plain = build().fit(*data)
+    fitted, seen = watch(build, data, monkeypatch)
+    same(fitted, plain, data[0])
+    assert fitted.get_params().keys() == plain.get_params().keys()
+    assert final(fitted).n_iter_ == final(plain).n_iter_
+    assert (final(fitted).max_iter, final(fitted).warm_start) == (final(plain).max_iter, False)
+    assert seen
+    for count in list(seen)[:: max(1, len(seen) // 5)]:
+        same(seen[count], final_set(build(), count).fit(*data), data[0])
+
+
+def final_set(model, count):
+    final(model).set_params(max_iter=count)
+    return model
+
+
+@pytest.mark.parametrize(("build", "data"), WATCHED.values(), ids=WATCHED)
+def test_what_was_seen_is_gone_on_from_to_the_same_model_to_the_bit(build, data, tmp_path, monkeypatch):
+    """CONTRACT check 23."""
+    plain, (_, seen) = build().fit(*data), watch(build, data, monkeypatch)
+    key = fitting.fingerprint(build(), *data)
+    for count in list(seen)[:: max(1, len(seen) // 5)]:
+        (tmp_path / str(count)).mkdir()
+        job = Job(tmp_path / str(count))
+        job.checkpoints.save(count, partial(fitting.flavor.write, seen[count]), key)
+        assert job.checkpoints.latest(key).step == count
+        again, later = watch(build, data, monkeypatch, job)
+        same(again, plain, data[0])
+        assert all(each > count for each in later)
+
+
+@pytest.mark.parametrize("after", [1, 4])
+def test_a_stop_keeps_all_whole_iterations_and_saves_them(after, tmp_path, monkeypatch):
+    """CONTRACT check 36: a signal reaches the fit in its midst, as SIGTERM does."""
+
+    def stop(*_arguments):
+        raise Stopped(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    monkeypatch.setattr(fitting, "INTERVAL", 0.0)
+    seen = []
+
+    def report(model):
+        seen.append(model.n_iter_)
+        if len(seen) == after:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+    build, job = boosting(max_iter=500, early_stopping=False), Job(tmp_path)
+    try:
+        fitted = fitting.fit(build(), *IRIS, job, report)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert seen[after - 1] <= fitted.n_iter_ < 500
+    same(fitted, final_set(build(), fitted.n_iter_).fit(*IRIS), IRIS[0])
+    assert (fitted.max_iter, fitted.warm_start) == (500, False)
+    assert job.checkpoints.latest(fitting.fingerprint(build(), *IRIS)).step == fitted.n_iter_

@@ -1,7 +1,10 @@
 """The model as serving uses it: predictions of real rows, and the way through the model folder."""
 
 import dataclasses
+import json
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,9 +17,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from byoc.errors import ConfigurationError, ModelError
 from byoc.schema import Column, Schema
 from tabular import model
+from tabular.compile import compile_model
+from tabular.engines import CompiledModel, ManyRows
 from tabular.model import TabularModel
+from tests.program import PROGRAM
 
 BUNCH = load_iris()
 ROWS, NAMES = BUNCH.data, BUNCH.target_names[BUNCH.target].astype(str)
@@ -77,6 +84,12 @@ def test_what_is_saved_predicts_the_same_and_in_one_thread(tmp_path):
     assert loaded.estimator[-1].n_jobs is None
 
 
+def test_early_stopping_by_a_score_leaves_nothing_that_cannot_be_saved(tmp_path):
+    given = trained(HistGradientBoostingClassifier(max_iter=5, early_stopping=True, scoring="accuracy"), NAMES)
+    model.save(given, tmp_path)
+    np.testing.assert_array_equal(model.load(tmp_path).predict(ROWS).labels, given.predict(ROWS).labels)
+
+
 @pytest.mark.parametrize(
     ("then", "warned"),
     [({}, ""), ({"numpy": "0.1"}, "numpy 0.1 then"), ({"scikit-learn": "0.2"}, "scikit-learn 0.2 then")],
@@ -89,3 +102,80 @@ def test_other_versions_than_in_training_are_one_warning(tmp_path, caplog, then,
         model.load(tmp_path)
     assert len(caplog.records) == bool(warned)
     assert warned in caplog.text
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    """A model folder with a forest in both formats."""
+    given = trained(RandomForestClassifier(5, random_state=0), NAMES)
+    created = {"estimator": "RandomForestClassifier"}
+    given = TabularModel(given.estimator, dataclasses.replace(given.schema, created=created))
+    model.save(given, tmp_path, compile_model(given, ROWS).content)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("variable", "kind"),
+    [("", ManyRows), ("auto", ManyRows), ("onnx", CompiledModel), ("sklearn", TabularModel)],
+)
+def test_the_engine_is_the_one_asked_for(compiled, monkeypatch, variable, kind):
+    monkeypatch.setenv("SERVE_ENGINE", variable)
+    loaded = model.load(compiled)
+    assert type(loaded) is kind
+    wanted = model.load(compiled, "sklearn").estimator
+    np.testing.assert_array_equal(loaded.predict(ROWS).labels, wanted.predict(ROWS))
+    np.testing.assert_array_equal(loaded.predict(ROWS).probabilities, wanted.predict_proba(ROWS))
+
+
+def test_a_model_that_was_not_compiled_is_scikit_learns(tmp_path, monkeypatch):
+    """Also where an earlier job left its model.onnx: it belongs to another model."""
+    model.save(trained(SVC(), NAMES), tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"another")
+    assert type(model.load(tmp_path)) is TabularModel
+    with pytest.raises(ModelError, match="has no ONNX model; metrics"):
+        model.load(tmp_path, "onnx")
+    monkeypatch.setenv("SERVE_ENGINE", "fast")
+    with pytest.raises(ConfigurationError, match="must be one of auto, onnx, sklearn"):
+        model.load(tmp_path)
+
+
+def test_many_rows_go_to_scikit_learn_once_it_is_there(compiled, caplog):
+    loaded = model.load(compiled)
+    loaded.most = 10
+    for _ in range(2):  # ONNX, then scikit-learn
+        np.testing.assert_array_equal(
+            loaded.predict(ROWS).probabilities, model.load(compiled, "sklearn").predict(ROWS).probabilities
+        )
+        loaded._reader.join(30)
+    assert type(loaded._estimator) is TabularModel
+
+    broken = ManyRows(loaded.compiled, lambda: model.load(compiled / "nowhere"), 10)
+    broken.predict(ROWS)
+    broken._reader.join(30)
+    assert len(broken.predict(ROWS)) == len(ROWS)
+    assert "large requests stay with ONNX" in caplog.text
+
+
+def test_a_shortcut_that_answers_otherwise_is_not_taken(compiled, monkeypatch, caplog):
+    from byoc.flavors import sklearn_fast
+
+    assert model.load(compiled, "sklearn").shortcut is not None
+    monkeypatch.setattr(sklearn_fast, "shortcut", lambda estimator: lambda rows: estimator.predict_proba(rows) * 0.999)
+    assert model.load(compiled, "sklearn").shortcut is None
+    assert "public methods only" in caplog.text
+
+
+def test_what_serves_onnx_imports_nothing_of_scikit_learns_world(compiled):
+    """As the server does: predictor.py and the app of wsgi.py, and a prediction."""
+    script = (
+        "import sys, json, numpy, predictor, byoc.serving.app, byoc.serving.handler\n"
+        "model = predictor.model_fn(sys.argv[1])\n"
+        "assert len(predictor.predict_fn(numpy.zeros((3, 4)), model)) == 3\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, compiled], cwd=PROGRAM, capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(json.loads(done.stdout))
+    assert "onnxruntime" in loaded
+    assert not loaded & {"sklearn", "scipy", "pandas", "joblib", "skops", "onnx", "skl2onnx"}

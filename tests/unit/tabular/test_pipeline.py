@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from byoc.schema import Column, Schema
-from tabular import pipeline
+from tabular import model, pipeline
 
 NUMBER, GAP = Column("n", "number"), Column("g", "number", missing=True, minimum=0.0, maximum=1.0)
 TEXT, FLAG = Column("t", "text", missing=True, categories=("a", "b")), Column("f", "boolean")
@@ -32,7 +32,7 @@ CASES = [
 def test_only_what_is_needed(estimator, columns, scale, steps):
     given = estimator()
     built = pipeline.build(given, Schema(columns), scale=scale)
-    assert pipeline.final(built) is given
+    assert model.final(built) is given
     if not steps:
         assert built is given
         return

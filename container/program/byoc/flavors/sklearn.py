@@ -40,7 +40,7 @@ def write(model: Any, file: Path) -> None:
         skops.io.dump(model, file)
     except OSError as error:
         raise ModelError(f"cannot write {file}: {error.strerror or error}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{type(model).__name__} cannot be saved as skops: {error}") from error
 
 

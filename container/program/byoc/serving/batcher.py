@@ -27,13 +27,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
+@dataclass(slots=True)
+class Timings:
+    """Where a request's time went, in seconds."""
+
+    decode: float = 0.0
+    queue: float = 0.0
+    predict: float = 0.0
+    encode: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
 class Item:
-    """One request's rows, waiting for their predictions."""
+    """One request's rows, waiting for their predictions; or a step of its own, which is called instead of the model."""
 
     data: Any
     rows: int
     layout: Hashable | None  # items of equal layout may share a call; None never shares
+    timings: Timings
+    step: Callable[[], Any] | None = None
     arrived: float = field(default_factory=time.monotonic)
     result: AsyncResult = field(default_factory=AsyncResult)
 
@@ -68,23 +80,43 @@ class Batcher:
         self.failures = 0
         self.on_change: Callable[[], None] = lambda: None
 
-    def submit(self, data: Any, rows: int, layout: Hashable | None) -> Any:
+    def submit(
+        self, data: Any, rows: int, layout: Hashable | None, timings: Timings | None = None, within: float | None = None
+    ) -> Any:
         """Return the result for the data, once its turn has come.
+
+        Args:
+            data: what the model's call is given.
+            rows: how many they are.
+            layout: items of equal layout may share a call; None never shares.
+            timings: told how long the item waited and ran.
+            within: seconds until the deadline, where that is not a whole one from now.
 
         Raises:
             RequestError: 503 where the queue is full or the item's turn did not come in time; 504 where the model
                 itself ran out of time.
 
         """
+        return self._wait(Item(data, rows, layout, timings or Timings()), within)
+
+    def run(self, step: Callable[[], Any], timings: Timings | None = None) -> Any:
+        """Return what the step returns, called in the model's thread when its turn has come.
+
+        Raises:
+            RequestError: as `submit`; whatever the step raises.
+
+        """
+        return self._wait(Item(None, 1, None, timings or Timings(), step), None)
+
+    def _wait(self, item: Item, within: float | None) -> Any:
         if len(self._waiting) >= self._queue:
             raise overloaded(f"{self._queue} requests are waiting already", retry_after=1)
-        item = Item(data, rows, layout)
         self._waiting.append(item)
         if not self._dispatching:
             self._dispatching = True
             gevent.spawn(self._dispatch)
         try:
-            return item.result.get(timeout=self._deadline)
+            return item.result.get(timeout=self._deadline if within is None else max(0.0, within))
         except gevent.Timeout:
             if item in self._waiting:
                 self._waiting.remove(item)
@@ -105,8 +137,14 @@ class Batcher:
         try:
             while self._waiting:
                 batch = self._take()
-                self._set_busy(time.monotonic())
-                self._finish(batch, self._thread.apply(self._run, (batch,)))
+                began = time.monotonic()
+                self._set_busy(began)
+                results = self._thread.apply(self._run, (batch,))
+                took = time.monotonic() - began
+                for item in batch:
+                    item.timings.queue += began - item.arrived
+                    item.timings.predict += took
+                self._finish(batch, results)
         finally:
             self._dispatching = False
             self._set_busy(0.0)
@@ -135,7 +173,7 @@ class Batcher:
 
     def _run(self, batch: Sequence[Item]) -> Sequence[Any]:
         try:
-            return self._call([item.data for item in batch])
+            return self._call([item.data for item in batch]) if batch[0].step is None else [batch[0].step()]
         except BaseException as error:  # noqa: BLE001 - user code may raise SystemExit; the request fails, not the worker
             return [error] * len(batch)
 

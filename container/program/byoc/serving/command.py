@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_environ(os.environ)
         logging.getLogger().setLevel(settings.log_level)
+        if settings.multi_model and nginx.find() is None:
+            raise ConfigurationError(["SAGEMAKER_MULTI_MODEL=true needs nginx, which is not installed"])
         if settings.use_nginx and nginx.find() is None:
             log.warning("nginx is not installed: gunicorn serves alone, without nginx's protection from slow clients")
             settings = replace(settings, use_nginx=False)
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             template = nginx.TEMPLATE.read_text(encoding="utf-8")
             sys.stdout.write(nginx.fill_in(template, settings, Path("/tmp/byoc")))  # noqa: S108 - only to be read
             return 0
-        return _check(settings) if options.check else Supervisor(settings).run()
+        return _check(settings, options.bidirectional_streaming) if options.check else Supervisor(settings).run()
     except ConfigurationError as error:
         for problem in error.problems:
             log.error("%s", problem)  # noqa: TRY400 - a user's mistake needs no traceback
@@ -48,11 +50,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _check(settings: Settings) -> int:
+def _check(settings: Settings, bidirectional_streaming: str) -> int:
     """Check what can be checked without a model: the program, gunicorn's settings, nginx's configuration."""
     from byoc.serving.handler import Handler, load_module  # noqa: PLC0415 - only --check pays for the import
 
     handler = Handler.from_module(load_module())
+    if bidirectional_streaming == "true" and handler.converse_fn is None:
+        raise UserError(
+            "the image's label says that it offers bidirectional streaming, but predictor.py defines no converse_fn; "
+            "write converse_fn(messages, model), or build with BIDIRECTIONAL_STREAMING=false"
+        )
     with tempfile.TemporaryDirectory(prefix="byoc-") as folder:
         if settings.use_nginx:
             nginx.configure(settings, Path(folder))
@@ -71,5 +78,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     # SageMaker's word arrives here when the image is given an entry point of its own: `python3 serve serve`.
     parser.add_argument("word", nargs="?", choices=["serve"], help=argparse.SUPPRESS)
     parser.add_argument("--check", action="store_true", help="check the program and its configuration, then exit")
+    parser.add_argument(
+        "--bidirectional-streaming",
+        choices=["true", "false"],
+        default="false",
+        help="what the image's label of that name says; --check compares predictor.py with it",
+    )
     parser.add_argument("--show-config", action="store_true", help="print nginx's configuration, then exit")
     return parser.parse_args(argv)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import zlib
+from typing import TYPE_CHECKING
 
-from byoc.serving.errors import RequestError, bad_request
-from byoc.serving.settings import MEBIBYTE
+from byoc.serving.errors import RequestError, bad_request, too_large
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 GZIP = ("gzip", "x-gzip")
 # What zlib calls a window of any size behind a header of gzip's.
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 # Bytes that are read at a time: what follows a member is copied, so a body of a million members must not be read whole.
 CHUNK = 16 * 1024
+# Bytes of a block that is passed on.
+BLOCK = 1 << 20
 
 
 def is_compressed(encoding: str) -> bool:
@@ -27,39 +32,35 @@ def is_compressed(encoding: str) -> bool:
     return name in GZIP
 
 
-def unpack(body: bytes, limit: int) -> bytes:
-    """Return what a gzip body holds, of one member or several.
+def unpacked(blocks: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    """Yield what a gzip body holds, of one member or several.
 
     Args:
-        body: the body as it came.
+        blocks: the body, cut anywhere.
         limit: bytes that it may hold; no more is ever unpacked.
 
     Raises:
         RequestError: 413, it holds more; 400, it is damaged or ends too early.
 
     """
-    unpacked = bytearray()
-    member = zlib.decompressobj(GZIP_WINDOW)
-    for start in range(0, len(body), CHUNK):
-        data = body[start : start + CHUNK]
-        while data:
+    member, begun, total = zlib.decompressobj(GZIP_WINDOW), False, 0
+    for chunk in (block[start : start + CHUNK] for block in blocks for start in range(0, len(block), CHUNK)):
+        data, pending = chunk, False
+        while data or pending:
+            if member.eof:
+                member = zlib.decompressobj(GZIP_WINDOW)
+            room = min(BLOCK, limit + 1 - total)
             try:
-                unpacked += member.decompress(data, limit + 1 - len(unpacked))
+                block = member.decompress(data, room)
             except zlib.error:
                 raise bad_request("the body is not gzip, though Content-Encoding says so") from None
-            if len(unpacked) > limit:
-                raise _too_large(limit)
-            data = member.unused_data
-            if member.eof and (start + CHUNK < len(body) or data):
-                member = zlib.decompressobj(GZIP_WINDOW)
-    if body and not member.eof:
+            begun, total = True, total + len(block)
+            if total > limit:
+                raise too_large("unpacked body", limit)
+            if block:
+                yield block
+            # Where the room was used up, more may come of what was read already.
+            pending = len(block) == room and not member.eof
+            data = member.unconsumed_tail or member.unused_data
+    if begun and not member.eof:
         raise bad_request("the gzip body ends too early")
-    return bytes(unpacked)
-
-
-def _too_large(limit: int) -> RequestError:
-    return RequestError(
-        413,
-        "payload_too_large",
-        f"the unpacked body is larger than the limit of {limit / MEBIBYTE:g} MB, set by SAGEMAKER_MAX_PAYLOAD_IN_MB",
-    )

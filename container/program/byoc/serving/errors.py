@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
+
+from byoc.errors import RowError
+from byoc.serving.settings import MEBIBYTE
+
+log = logging.getLogger(__name__)
 
 # SageMaker passes on at most 2,048 characters of a container's error; a character takes up to four bytes.
 LONGEST_MESSAGE = 350
@@ -55,6 +61,22 @@ def bad_request(message: str, row: int | None = None, column: str | int | None =
     return RequestError(400, "bad_request", message, row=row, column=column)
 
 
+def too_large(what: str, limit: int) -> RequestError:
+    """Return a 413 that names the limit, given in bytes."""
+    message = f"the {what} is larger than the limit of {limit / MEBIBYTE:g} MB, set by SAGEMAKER_MAX_PAYLOAD_IN_MB"
+    return RequestError(413, "payload_too_large", message)
+
+
 def overloaded(message: str, retry_after: int) -> RequestError:
     """Return a 503 that says when to come again."""
     return RequestError(503, "overloaded", message, retry_after=retry_after)
+
+
+def explain(error: BaseException, request_id: str) -> RequestError:
+    """Return what the client is told of an error; the log has the rest under the same request id."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, RowError):
+        return RequestError(400, "bad_request", str(error), row=error.row, column=error.column)
+    log.error("prediction failed: %s", error, exc_info=error, extra={"request_id": request_id})
+    return RequestError(500, "prediction_failed", "the model failed on this request; the log has the cause")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from byoc.errors import ModelError, UserError
@@ -18,9 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    from byoc.serving.context import Context
     from byoc.serving.formats.records import Records
 
 log = logging.getLogger(__name__)
+
+FUNCTIONS = ("model_fn", "predict_fn", "input_fn", "output_fn", "converse_fn")
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class Call:
     Attributes:
         records: its decoded rows; None where the user's input_fn decodes.
         body, content_type, accept: as they came, for the user's input_fn and output_fn.
+        context: for functions that take one.
+        session: gives the values of the session that the request belongs to.
 
     """
 
@@ -37,6 +45,8 @@ class Call:
     body: bytes
     content_type: str
     accept: str
+    context: Context | None = None
+    session: AbstractContextManager[dict[str, Any]] | None = None
 
 
 @dataclass
@@ -45,10 +55,13 @@ class Handler:
 
     Attributes:
         model_fn: ``model_fn(model_dir)`` returns the model.
-        predict_fn: ``predict_fn(data, model)`` returns one prediction a row.
+        predict_fn: ``predict_fn(data, model)`` returns one prediction a row, or yields the answer piece by piece.
         input_fn: ``input_fn(body, content_type)`` returns the data; None decodes by the media type and the schema.
-        output_fn: ``output_fn(prediction, accept)`` returns a body, or a body and its media type; None encodes by the
-            media type.
+        output_fn: ``output_fn(prediction, accept)`` returns a body, or a body and its media type, or yields a body
+            piece by piece; None encodes by the media type.
+        converse_fn: ``converse_fn(messages, model)`` takes an iterator over incoming messages and yields outgoing
+            ones, text as str and binary as bytes; None offers no bidirectional streaming. All but model_fn may take a
+            `Context` as well, behind the others.
         takes: what predict_fn is given where there is no input_fn: ``array``, ``frame`` or ``records``.
         fork_safe: whether the model may be loaded once and shared by forked workers.
         batchable: whether rows of several requests may go into one call.
@@ -59,6 +72,7 @@ class Handler:
     predict_fn: Callable[[Any, Any], Any]
     input_fn: Callable[[bytes, str], Any] | None = None
     output_fn: Callable[[Any, str], Any] | None = None
+    converse_fn: Callable[[Iterator[str | bytes], Any], Iterator[str | bytes]] | None = None
     takes: str = "frame"
     fork_safe: bool = False
     batchable: bool = True
@@ -74,7 +88,7 @@ class Handler:
             UserError: model_fn or predict_fn is not there; names what was found.
 
         """
-        found = {name: getattr(module, name, None) for name in ("model_fn", "predict_fn", "input_fn", "output_fn")}
+        found = {name: getattr(module, name, None) for name in FUNCTIONS}
         missing = [name for name in ("model_fn", "predict_fn") if not callable(found[name])]
         if missing:
             there = ", ".join(sorted(name for name in vars(module) if name.endswith("_fn"))) or "none of them"
@@ -88,6 +102,21 @@ class Handler:
             fork_safe=getattr(module, "FORK_SAFE", False),
             batchable=getattr(module, "BATCHABLE", True),
         )
+
+    @cached_property
+    def shares_calls(self) -> bool:
+        """Whether rows of several requests may go into one call of predict_fn."""
+        return self.batchable and not self.streams and not _takes_context(self.predict_fn)
+
+    @cached_property
+    def streams(self) -> bool:
+        """Whether predict_fn yields its answer."""
+        return inspect.isgeneratorfunction(self.predict_fn)
+
+    @cached_property
+    def wants_context(self) -> bool:
+        """Whether any of the functions takes a context."""
+        return any(_takes_context(function) for function in (self.predict_fn, self.input_fn, self.output_fn))
 
     def load(self, model_dir: Path) -> None:
         """Load the model; a second call does nothing.
@@ -109,17 +138,23 @@ class Handler:
             self.schema = Schema.load(model_dir)
         self.loaded = True
 
+    def converse(self, messages: Iterator[str | bytes], context: Context) -> Iterator[str | bytes]:
+        """Return the messages that answer a conversation's."""
+        assert self.converse_fn is not None
+        answers: Iterator[str | bytes] = _call(self.converse_fn, messages, self.model, context)
+        return answers
+
     def predict(self, calls: Sequence[Call]) -> Sequence[Any]:
         """Return one result or exception for each request, with one call of predict_fn where it can be.
 
-        A result is what output_fn returned or, without one, the predictions. Where a call for several requests fails,
-        each is tried alone, so that no request fails by another's data.
+        A result is what output_fn returned or, without one, the predictions; an iterator is an answer in pieces. Where
+        a call for several requests fails, each is tried alone, so that no request fails by another's data.
         """
         if len(calls) == 1:
             return [self._try(self._alone, calls[0])]
         parts = [call.records for call in calls if call.records is not None]
-        predictions = self._try(self._predict, records.join(parts))
-        if isinstance(predictions, BaseException):
+        predictions = self._try(self._predict, records.join(parts), calls[0])
+        if isinstance(predictions, BaseException | Iterator):
             log.warning("a call for %d requests failed (%s); each is tried alone", len(calls), predictions)
             return [self._try(self._alone, call) for call in calls]
         results, start = [], 0
@@ -129,15 +164,27 @@ class Handler:
         return results
 
     def _alone(self, call: Call) -> Any:
+        if call.session is None or call.context is None:
+            return self._answer(call)
+        with ExitStack() as scope:
+            call.context.session = scope.enter_context(call.session)
+            result = self._answer(call)
+            # The session lasts as long as the answer.
+            return _until_end(result, scope.pop_all()) if isinstance(result, Iterator) else result
+
+    def _answer(self, call: Call) -> Any:
         if self.input_fn is None:
             assert call.records is not None
-            return self._encode(self._predict(call.records), call)
-        return self._encode(self.predict_fn(self.input_fn(call.body, call.content_type), self.model), call)
+            return self._encode(self._predict(call.records, call), call)
+        data = _call(self.input_fn, call.body, call.content_type, call.context)
+        return self._encode(_call(self.predict_fn, data, self.model, call.context), call)
 
-    def _predict(self, rows: Records) -> Any:
-        """Return one prediction a row."""
+    def _predict(self, rows: Records, call: Call) -> Any:
+        """Return one prediction a row, or an iterator of pieces."""
         data = rows.array() if self.takes == "array" else rows.frame() if self.takes == "frame" else rows
-        result = self.predict_fn(data, self.model)
+        result = _call(self.predict_fn, data, self.model, call.context)
+        if isinstance(result, Iterator):
+            return result
         if not hasattr(result, "__len__") or isinstance(result, str | bytes | dict):
             raise TypeError(f"predict_fn returned {type(result).__name__}, not one prediction a row")
         if len(result) != len(rows):
@@ -145,7 +192,7 @@ class Handler:
         return result
 
     def _encode(self, prediction: Any, call: Call) -> Any:
-        return prediction if self.output_fn is None else self.output_fn(prediction, call.accept)
+        return prediction if self.output_fn is None else _call(self.output_fn, prediction, call.accept, call.context)
 
     @staticmethod
     def _try(step: Callable[..., Any], *arguments: Any) -> Any:
@@ -175,6 +222,27 @@ def _takes(predict_fn: Callable[..., Any]) -> str:
         raise UserError("predict_fn must take the data and the model: predict_fn(data, model)")
     annotation = str(parameters[0].annotation).lower()
     return "array" if "array" in annotation else "records" if "records" in annotation else "frame"
+
+
+def _call(function: Callable[..., Any], first: Any, second: Any, context: Context | None) -> Any:
+    return function(first, second, context) if _takes_context(function) else function(first, second)
+
+
+@cache
+def _takes_context(function: Callable[..., Any] | None) -> bool:
+    """Tell whether a function's third argument is the context: it is called so, or has no default."""
+    if function is None:
+        return False
+    third = list(inspect.signature(function).parameters.values())[2:3]
+    return any(
+        each.name == "context" or (each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD)
+        for each in third
+    )
+
+
+def _until_end(pieces: Iterator[Any], scope: ExitStack) -> Iterator[Any]:
+    with scope:
+        yield from pieces
 
 
 def _rows(result: Any, start: int, stop: int) -> Any:

@@ -24,11 +24,21 @@ LENIENCE = 5.0
 PATIENCE = 2.0
 
 
-def explain(board: Board, deadline: float) -> str:
-    """Return why this container cannot take requests, "" if it can: at least one worker is able to."""
+def explain(board: Board, deadline: float, most_failures: int = 0) -> str:
+    """Return why this container cannot take requests, "" if it can: at least one worker is able to.
+
+    Args:
+        board: what the workers say of themselves.
+        deadline: seconds that a prediction may take.
+        most_failures: predictions that may fail one after the other by the model's fault; 0 is any number.
+
+    """
     now = time.monotonic()
     workers = board.workers()
-    if any(worker.is_able(deadline + LENIENCE, now) for worker in workers):
+    able = [worker for worker in workers if worker.is_able(deadline + LENIENCE, now)]
+    if able and most_failures and all(worker.failures >= most_failures for worker in able):
+        return f"the last {most_failures} predictions of every worker failed; the log has the causes"
+    if able:
         return ""
     if any(worker.ready for worker in workers):
         return "every worker is stuck"

@@ -51,16 +51,19 @@ def fill_in(template: str, settings: Settings, folder: Path) -> str:
         UserError: a word is unknown.
 
     """
+    doors = [runtime.door(folder, worker) for worker in range(settings.workers)]
     words = {
         "user": _user(folder),
         "workers": "\n        ".join(
-            f"server unix:{runtime.door(folder, worker)} max_fails=0;" for worker in range(settings.workers)
+            f"server unix:{door} max_fails=0;"
+            for door in ([runtime.manager(folder)] if settings.multi_model else doors)
         ),
         "runtime": str(folder),
         "port": str(settings.port),
         "max_payload": str(settings.max_payload),
         "max_payload_mb": f"{settings.max_payload / MEBIBYTE:g}",
         "timeout": str(settings.nginx_timeout),
+        "startup_timeout": str(settings.nginx_startup_timeout),
     }
     unknown = set(re.findall(r"\{\{(\w+)\}\}", template)) - words.keys()
     if unknown:

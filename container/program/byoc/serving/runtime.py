@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Set by the supervisor for its children.
 VARIABLE = "BYOC_RUNTIME_DIR"
 REASON = "reason"
+STOPPING = "stopping"
 # gunicorn's master ends with the code of a worker that could not load its app, and starts no other.
 CANNOT_LOAD = 4
 
@@ -43,6 +44,16 @@ def door(folder: Path, worker: int) -> Path:
     return folder / f"worker-{worker}.sock"
 
 
+def manager(folder: Path) -> Path:
+    """Return the socket of the manager of many models."""
+    return folder / "manager.sock"
+
+
+def model(folder: Path, name: str) -> Path:
+    """Return the socket of one of many models, there while its process serves."""
+    return folder / "models" / f"{name}.sock"
+
+
 def open_door(worker: int) -> None:
     """Let nginx find the worker."""
     own = door(folder(), worker)
@@ -67,6 +78,16 @@ def reason(folder: Path) -> str:
     """Return the reason that a child left for its end, "" if none did."""
     file = folder / REASON
     return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+def tell_stopping(folder: Path) -> None:
+    """Tell the workers that the server stops: conversations, which nginx would wait for, are to end."""
+    (folder / STOPPING).touch()
+
+
+def is_stopping() -> bool:
+    """Tell whether the server stops."""
+    return (folder() / STOPPING).exists()
 
 
 def load_or_end(load: Callable[[], None]) -> None:

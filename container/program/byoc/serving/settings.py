@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from byoc.env import Engine
+
 MEBIBYTE = 1 << 20
 DEFAULT_PAYLOAD_MB = 25
 LARGEST_PAYLOAD_MB = 1024
@@ -82,7 +84,14 @@ class Settings:
         batch_rows: rows that one call of the model may be given from several requests.
         default_accept: the answer's media type where the request asks for none; "" answers in the request's own.
         outputs: what an answer holds; () is the media type's usual.
+        most_failures: predictions that may fail one after the other before /ping tells of it; 0 is any number.
+        sessions: whether requests may share values in stateful sessions.
+        session_lifetime: seconds that a session lasts.
+        session_folder: where they are kept; "" is the server's own folder.
+        metrics_namespace: of CloudWatch metrics in the log (embedded metric format); "" leaves them out.
+        engine: ``auto``, ``onnx`` or ``sklearn``: what predicts for the sample algorithm.
         use_nginx: whether nginx stands in front.
+        multi_model: whether models come and go by requests, each in a process of its own; none is there at the start.
         batch_transform: whether this is a batch transform job.
         batch: what batch transform is to send where the job does not say.
         log_level: of Python's logging.
@@ -100,7 +109,14 @@ class Settings:
     batch_rows: int
     default_accept: str
     outputs: tuple[str, ...]
+    most_failures: int
+    sessions: bool
+    session_lifetime: int
+    session_folder: str
+    metrics_namespace: str
+    engine: Engine
     use_nginx: bool
+    multi_model: bool
     batch_transform: bool
     batch: BatchTransform
     log_level: int
@@ -127,6 +143,13 @@ class Settings:
             low=1,
             high=MOST_WORKERS,
         )
+        multi_model = reader.flag(["SAGEMAKER_MULTI_MODEL"], default=False)
+        if multi_model:
+            # A process for each model: one that is asked alone may use every CPU.
+            workers = 1
+        use_nginx = reader.flag(["SAGEMAKER_USE_NGINX"], default=True)
+        if multi_model and not use_nginx:
+            reader.problems.append("SAGEMAKER_MULTI_MODEL=true needs nginx; leave SAGEMAKER_USE_NGINX=false out")
         payload = reader.optional(["SAGEMAKER_MAX_PAYLOAD_IN_MB"], 0, LARGEST_PAYLOAD_MB)
         settings = cls(
             model_dir=Paths.from_environ(environ).model,
@@ -150,7 +173,14 @@ class Settings:
             batch_rows=reader.integer(["SAGEMAKER_MAX_BATCH_ROWS"], 1024, 1, 1_000_000),
             default_accept=reader.value(["SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"], "", _media_type),
             outputs=reader.value(["SAGEMAKER_INFERENCE_OUTPUT"], (), _outputs),
-            use_nginx=reader.flag(["SAGEMAKER_USE_NGINX"], default=True),
+            most_failures=reader.integer(["SAGEMAKER_MAX_FAILURES_IN_A_ROW"], 20, 0, 1_000_000),
+            sessions=reader.flag(["SAGEMAKER_ENABLE_STATEFUL_SESSIONS"], default=False),
+            session_lifetime=reader.integer(["SAGEMAKER_SESSIONS_EXPIRATION"], 1200, 1, 31_536_000),
+            session_folder=reader.value(["SAGEMAKER_SESSIONS_PATH"], "", str),
+            metrics_namespace=reader.value(["AWS_EMF_NAMESPACE"], "", str),
+            use_nginx=use_nginx,
+            multi_model=multi_model,
+            engine=reader.engine(),
             batch_transform=reader.flag(["SAGEMAKER_BATCH"], default=False),
             batch=BatchTransform.read(reader, workers, payload),
             log_level=reader.log_level(),
@@ -172,6 +202,11 @@ class Settings:
     def nginx_timeout(self) -> int:
         """Seconds that nginx waits for an answer."""
         return self.timeout + 10
+
+    @property
+    def nginx_startup_timeout(self) -> int:
+        """Seconds that nginx waits for one of many models to be loaded or unloaded."""
+        return max(self.startup_timeout, self.timeout) + 10
 
     @property
     def drain(self) -> float:

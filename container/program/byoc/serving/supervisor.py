@@ -86,7 +86,11 @@ class Supervisor:
         health.answer_in_background(self.folder / "health.sock", self._reason_not_ready)
         if settings.use_nginx:
             self._spawn("nginx", nginx.command(nginx.configure(settings, self.folder)))
-        self._spawn("gunicorn", [sys.executable, "-m", "gunicorn", "-c", str(PROGRAM / "gunicorn.conf.py"), "wsgi:app"])
+        if settings.multi_model:
+            self._spawn("manager", [sys.executable, "-m", "byoc.serving.models"])
+        else:
+            gunicorn = ["gunicorn", "-c", str(PROGRAM / "gunicorn.conf.py"), "wsgi:app"]
+            self._spawn("gunicorn", [sys.executable, "-m", *gunicorn])
 
     def _spawn(self, name: str, command: list[str]) -> None:
         """Start a child in a process group of its own: a Ctrl-C on the terminal is for us to order.
@@ -160,7 +164,9 @@ class Supervisor:
         return ""
 
     def _reason_not_ready(self) -> str:
-        return "shutting down" if self._stopping else health.explain(self.board, self.settings.deadline)
+        if self._stopping:
+            return "shutting down"
+        return health.explain(self.board, self.settings.deadline, self.settings.most_failures)
 
     def _stop(self) -> int:
         """End in order: nginx finishes the requests in flight, then gunicorn has nothing left to do.
@@ -168,11 +174,13 @@ class Supervisor:
         The order matters: gunicorn told first would close the socket under nginx's waiting requests.
         """
         self._stopping = True
+        runtime.tell_stopping(self.folder)
         began = time.monotonic()
         drained = self._end("nginx", signal.SIGQUIT, began + self.settings.drain)
         if not drained:
             log.error("requests were still running after %.0f s and are cut", self.settings.drain)
-        clean = self._end("gunicorn", signal.SIGTERM, began + NOTICE - RESERVE) and drained
+        server = "manager" if self.settings.multi_model else "gunicorn"
+        clean = self._end(server, signal.SIGTERM, began + NOTICE - RESERVE) and drained
         self._kill_all()
         log.info("stopped in %.1f s", time.monotonic() - began)
         return 0 if clean else 1
@@ -180,7 +188,7 @@ class Supervisor:
     def _abort(self, reason: str) -> int:
         """End at once, with the reason as the last line of the log."""
         self._stopping = True
-        for name in ("nginx", "gunicorn"):
+        for name in ("nginx", "gunicorn", "manager"):
             self._end(name, signal.SIGTERM, time.monotonic() + 1.0)
         self._kill_all()
         log.error("stopped: %s", reason)

@@ -38,6 +38,11 @@ class Channel:
     is_pipe: bool = False
     has_records: bool = False
 
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case."""
+        return self.content_type.partition(";")[0].strip().lower()
+
     @cached_property
     def parameters(self) -> dict[str, str]:
         """The parameters of the content type: ``text/csv; header=present`` gives ``{"header": "present"}``."""
@@ -62,7 +67,7 @@ class Channel:
                 yield stream
 
     def files(self, *suffixes: str) -> list[Path]:
-        """Return the data files with one of the suffixes, of all folders below, sorted by path.
+        """Return the data files with one of the suffixes, or any, of all folders below, sorted by path.
 
         What tools leave beside data is passed over: hidden files and folders (``.ipynb_checkpoints``), names that
         begin with an underscore (``_SUCCESS``), manifests and empty files.
@@ -75,10 +80,10 @@ class Channel:
             raise DataError(f"channel '{self.name}' is in Pipe mode and has no files; read its epochs()")
         everything = [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
         visible = [path for path in everything if not _is_junk(path.relative_to(self.folder).parts)]
-        chosen = [path for path in visible if path.name.lower().endswith(suffixes) and path.stat().st_size > 0]
+        chosen = [path for path in visible if path.name.lower().endswith(suffixes or ("",)) and path.stat().st_size > 0]
         if chosen:
             return chosen
-        wanted = " or ".join(f"*{suffix}" for suffix in suffixes)
+        wanted = " or ".join(f"*{suffix}" for suffix in suffixes) or "file"
         if not everything:
             raise DataError(
                 f"channel '{self.name}' is empty: no file in {self.folder}. Check the channel's S3 address; with "

@@ -151,6 +151,8 @@ def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, staging: 
     log.info(
         "training on %s with %d CPUs, hyperparameters %s", environment.current_host, job.cpus, shown or "all default"
     )
+    if len(environment.hosts) > 1:
+        log.info("rank %d of %d hosts", environment.hosts.index(environment.current_host), len(environment.hosts))
     fit(job)
     notice.finish()
     if not environment.is_leader:

@@ -21,9 +21,10 @@ BATCHABLE = False
 
 
 def model_fn(model_dir: str) -> Callable[[str, str], object]:
-    """Load, in the way that the variable WHILE_LOADING says; relative paths are the model folder's."""
+    """Load, in the way that the variable WHILE_LOADING says, or the model's file; relative paths are its folder's."""
     os.chdir(model_dir)
-    act(*os.environ.get("WHILE_LOADING", "echo,").split(","))
+    script = Path("while_loading")
+    act(*(script.read_text() if script.exists() else os.environ.get("WHILE_LOADING", "echo,")).split(","))
     return act
 
 
@@ -64,6 +65,18 @@ def kill(argument: str) -> str:
     return argument
 
 
+def allocate(argument: str) -> str:
+    """Take so many megabytes of memory, and keep them."""
+    KEPT.append(b"x" * (int(argument) << 20))
+    return argument
+
+
+def starve(argument: str) -> str:
+    """Do as Python does that finds no memory."""
+    raise MemoryError(argument)
+
+
+KEPT: list[bytes] = []
 ACTIONS: dict[str, Callable[[str], object]] = {
     "echo": str,
     "sleep": lambda argument: time.sleep(float(argument)) or argument,
@@ -72,6 +85,8 @@ ACTIONS: dict[str, Callable[[str], object]] = {
     "raise": fail,
     "exit": sys.exit,
     "kill": kill,
+    "allocate": allocate,
+    "starve": starve,
     "forget": lambda _: None,
     "object": lambda _: object(),
 }

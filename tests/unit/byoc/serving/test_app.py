@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import logging
+import time
 
 import numpy as np
 import pytest
@@ -242,6 +243,27 @@ def test_one_log_line_a_request_without_its_data(iris, caplog):
     assert (good.status, good.rows, good.bytes) == (200, 2, len(text(TWO)))
     assert (bad.status, bad.row, bad.column) == (400, 3, "column_1")
     assert "canary" not in str(vars(bad))
+
+
+def test_where_the_time_went_and_metrics(model_dir, caplog):
+    """The issue's split, and CloudWatch's embedded metric format."""
+    environ = {"AWS_EMF_NAMESPACE": "models"}
+
+    def slow(data, given):
+        time.sleep(0.05)
+        return given.predict(data)
+
+    with caplog.at_level(logging.INFO, logger="byoc.access"):
+        post(client(model_dir, environ, predict_fn=slow), text(TWO), X_Amzn_SageMaker_Inference_Id="mine")
+    (record,) = (record for record in caplog.records if record.name == "byoc.access")
+    assert record.inference_id == "mine"
+    assert record.milliseconds >= record.predict_ms >= 50
+    parts = [record.decode_ms, record.queue_ms, record.predict_ms, record.encode_ms]
+    assert all(part >= 0 for part in parts)
+    assert sum(parts) <= record.milliseconds
+    (directive,) = record._aws["CloudWatchMetrics"]
+    assert directive["Namespace"] == "models"
+    assert all(isinstance(getattr(record, metric["Name"]), int | float) for metric in directive["Metrics"])
 
 
 def test_a_large_body_is_parsed_off_the_loop(iris):

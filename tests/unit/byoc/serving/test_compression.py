@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byoc.serving.compression import CHUNK, is_compressed, unpack
+from byoc.serving.compression import CHUNK, is_compressed, unpacked
 from byoc.serving.errors import RequestError
 
 LIMIT = 1 << 20
+
+
+def unpack(body, limit):
+    return b"".join(unpacked([body], limit))
+
+
 TEXT = b"5.1,3.5,1.4,0.2\n" * 100
 
 

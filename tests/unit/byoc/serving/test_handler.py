@@ -1,14 +1,17 @@
 """The user's predictor.py: its functions in every form, merged calls, and everything it may do wrong."""
 
 import types
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 import pytest
+from werkzeug.datastructures import Headers
 
 from byoc.errors import ModelError, RowError, UserError
 from byoc.schema import Column, Schema
 from byoc.serving import handler
+from byoc.serving.context import Context
 from byoc.serving.formats import records
 from byoc.serving.formats.records import Records
 from byoc.serving.handler import Call, Handler
@@ -120,7 +123,6 @@ FAULTY = {
     "nothing": ("None", TypeError, "returned NoneType"),
     "a text": ("'ab'", TypeError, "returned str"),
     "a dict": ("{1: 1, 2: 2}", TypeError, "returned dict"),
-    "a generator": ("(x for x in data)", TypeError, "returned generator"),
     "an exit": ("sys.exit(3)", SystemExit, "3"),
     "no memory": ("[0].__mul__(1 << 60)", MemoryError, ""),
 }
@@ -180,3 +182,53 @@ def test_a_module_that_cannot_be_imported_is_told(tmp_path, monkeypatch, source,
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match=f"predictor_under_test.py cannot be imported: {why}"):
         handler.load_module("predictor_under_test")
+
+
+CONTEXTS = {
+    "data, model": False,
+    "data, model, context": True,
+    "data, model, anything": True,
+    "data, model, context=None": True,
+    "data, model, threshold=0.5": False,
+}
+
+
+@pytest.mark.parametrize(("parameters", "takes"), CONTEXTS.items())
+def test_who_asks_for_a_context_is_given_it_and_called_alone(parameters, takes):
+    made = Handler.from_module(
+        module(
+            f"{MODEL}def predict_fn({parameters}): return [context_or_none(locals())] * len(data)",
+            context_or_none=lambda names: names.get("context") or names.get("anything"),
+        )
+    )
+    assert made.wants_context is takes
+    assert made.shares_calls is not takes
+    context = Context("id", Headers())
+    (result,) = made.predict([Call(call([1]).records, b"", "text/csv", "text/csv", context)])
+    assert result == [context if takes else None]
+
+
+def test_a_generator_is_an_answer_in_pieces_and_never_shared():
+    made = Handler.from_module(module(f"{MODEL}def predict_fn(data, model):\n    yield 1\n    yield 2"))
+    assert made.streams
+    assert not made.shares_calls
+    (result,) = made.predict([call([1])])
+    assert list(result) == [1, 2]
+
+
+def test_the_session_lasts_until_the_last_piece():
+    events = []
+
+    @contextmanager
+    def session():
+        events.append("open")
+        yield {"seen": 1}
+        events.append("kept")
+
+    source = f"{MODEL}def predict_fn(data, model, context):\n    yield context.session['seen']\n    yield 2"
+    made = Handler.from_module(module(source))
+    (result,) = made.predict([Call(call([1]).records, b"", "text/csv", "", Context("id", Headers()), session())])
+    assert next(result) == 1
+    assert events == ["open"]
+    assert list(result) == [2]
+    assert events == ["open", "kept"]

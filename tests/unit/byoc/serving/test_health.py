@@ -64,6 +64,10 @@ def busy(now):
     return Slot(2, True, now - 99, now - DEADLINE, 0)
 
 
+def failing(now):
+    return Slot(6, True, now, 0.0, 20)
+
+
 def stuck(now):
     return Slot(3, True, now, now - DEADLINE - health.LENIENCE - 1, 0)
 
@@ -95,6 +99,19 @@ def test_one_able_worker_is_enough(tmp_path, slots, reason):
     for number, slot in zip(itertools.count(), slots, strict=False):
         board.write(number, slot(time.monotonic()))
     assert health.explain(board, DEADLINE) == reason
+
+
+@pytest.mark.parametrize(
+    ("slots", "most", "ready"),
+    [((failing, failing), 20, False), ((failing, idle), 20, True), ((failing,), 21, True), ((failing,), 0, True)],
+)
+def test_predictions_that_fail_one_after_the_other(tmp_path, slots, most, ready):
+    """CONTRACT check 49."""
+    board = Board.create(tmp_path / "board", workers=4)
+    for number, slot in enumerate(slots):
+        board.write(number, slot(time.monotonic()))
+    told = health.explain(board, DEADLINE, most)
+    assert told == ("" if ready else f"the last {most} predictions of every worker failed; the log has the causes")
 
 
 def test_workers_that_were_ready_once_are_being_replaced(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from byoc.errors import UserError
 from byoc.serving import nginx
+from byoc.serving.models import admission
 from byoc.serving.settings import Settings
 from tests import engine
 
@@ -24,6 +25,12 @@ def test_limits_come_from_the_settings(tmp_path):
     assert f"proxy_read_timeout {resolved.nginx_timeout}s;" in text
     assert str(tmp_path / "worker-0.sock") in text
     assert "{{" not in text
+
+
+def test_many_models_have_their_manager_where_one_has_its_workers(tmp_path):
+    text = nginx.fill_in(nginx.TEMPLATE.read_text(), settings(SAGEMAKER_MULTI_MODEL="true"), tmp_path)
+    assert re.findall(r"server unix:(\S+)", text) == [str(tmp_path / "manager.sock")]
+    assert admission.NAME.pattern in text
 
 
 def test_an_unknown_word_is_told_with_the_known_ones(tmp_path):

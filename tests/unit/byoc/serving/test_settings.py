@@ -29,7 +29,14 @@ def test_defaults():
         batch_rows=1024,
         default_accept="",
         outputs=(),
+        most_failures=20,
+        sessions=False,
+        session_lifetime=1200,
+        session_folder="",
+        metrics_namespace="",
+        engine="auto",
         use_nginx=True,
+        multi_model=False,
         batch_transform=False,
         batch=BatchTransform(4, "MULTI_RECORD", 25),
         log_level=logging.INFO,
@@ -56,7 +63,15 @@ GOOD = [
     ("OMP_NUM_THREADS", "2", "threads", 2),
     ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "application/json", "default_accept", "application/json"),
     ("SAGEMAKER_INFERENCE_OUTPUT", "labels, probability", "outputs", ("labels", "probability")),
+    ("SAGEMAKER_MAX_FAILURES_IN_A_ROW", "0", "most_failures", 0),
+    ("SAGEMAKER_ENABLE_STATEFUL_SESSIONS", "True", "sessions", True),
+    ("SAGEMAKER_SESSIONS_EXPIRATION", "60", "session_lifetime", 60),
+    ("SAGEMAKER_SESSIONS_PATH", "/dev/shm", "session_folder", "/dev/shm"),
+    ("AWS_EMF_NAMESPACE", "models", "metrics_namespace", "models"),
+    ("SERVE_ENGINE", "ONNX", "engine", "onnx"),
+    ("SERVE_ENGINE", "sklearn", "engine", "sklearn"),
     ("SAGEMAKER_USE_NGINX", "false", "use_nginx", False),
+    ("SAGEMAKER_MULTI_MODEL", "True", "multi_model", True),
     ("SAGEMAKER_BATCH", "True", "batch_transform", True),
     ("SAGEMAKER_BATCH", "true", "batch_transform", True),
     ("SAGEMAKER_BATCH", "false", "batch_transform", False),
@@ -189,3 +204,17 @@ def test_a_limit_in_bytes_and_one_in_megabytes_must_agree():
     assert agreed.max_payload == 6 * MEBIBYTE
     with pytest.raises(ConfigurationError, match=r"SAGEMAKER_MAX_REQUEST_SIZE=7 bytes .* contradict each other"):
         settings(SAGEMAKER_MAX_REQUEST_SIZE="7", SAGEMAKER_MAX_PAYLOAD_IN_MB="6")
+
+
+def test_a_model_of_many_may_use_every_cpu_and_needs_nginx():
+    resolved = settings(SAGEMAKER_MULTI_MODEL="true", MODEL_SERVER_WORKERS="3")
+    assert (resolved.workers, resolved.threads) == (1, 4)
+    assert settings(SAGEMAKER_MULTI_MODEL="true", OMP_NUM_THREADS="2").threads == 2
+    with pytest.raises(ConfigurationError, match="SAGEMAKER_MULTI_MODEL=true needs nginx"):
+        settings(SAGEMAKER_MULTI_MODEL="true", SAGEMAKER_USE_NGINX="false")
+    settings(SAGEMAKER_MULTI_MODEL="false", SAGEMAKER_USE_NGINX="false")
+
+
+def test_nginx_waits_for_a_model_as_long_as_it_may_load():
+    assert settings(SAGEMAKER_STARTUP_TIMEOUT="360").nginx_startup_timeout == 370
+    assert settings(SAGEMAKER_STARTUP_TIMEOUT="30", MODEL_SERVER_TIMEOUT="60").nginx_startup_timeout == 70

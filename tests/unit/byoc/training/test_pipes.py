@@ -1,17 +1,16 @@
-"""Pipe mode over real named pipes: epochs, early ends, and the framing of records (CONTRACT 2.4, check 15)."""
+"""Pipe mode over real named pipes: epochs, early ends, and what is no record (CONTRACT 2.4, check 15)."""
 
 import io
 import os
-import struct
 import threading
 import time
 
 import pytest
 
+from byoc import recordio
 from byoc.errors import DataError
 from byoc.training import pipes
 from byoc.training.channels import Channel
-from byoc.training.pipes import HEADER, MAGIC, records
 
 
 def feed(pipe, content, after=0.0):
@@ -59,36 +58,8 @@ def test_a_pipe_that_does_not_come_is_told(tmp_path, monkeypatch):
         next(Channel("train", tmp_path / "train", is_pipe=True).epochs())
 
 
-def frame(content, flag=0):
-    return HEADER.pack(MAGIC, flag << 29 | len(content)) + content + b"\0" * (-len(content) % 4)
-
-
-@pytest.mark.parametrize("contents", [[], [b""], [b"a", b"bc", b"def", b"ghij"], [bytes(range(256)) * 999]])
-def test_records_are_framed_and_padded(contents):
-    assert list(records(io.BytesIO(b"".join(map(frame, contents))))) == contents
-
-
-def test_the_bytes_of_a_frame_are_those_of_the_format():
-    assert frame(b"abcde") == bytes.fromhex("0a23d7ce 05000000") + b"abcde\0\0\0"
-
-
-def test_a_record_with_the_magic_number_in_it_is_put_together():
-    magic = struct.pack("<I", MAGIC)
-    cut = frame(b"ab", 1) + frame(b"cd", 2) + frame(b"ef", 3)
-    assert list(records(io.BytesIO(cut + frame(b"next")))) == [b"ab" + magic + b"cd" + magic + b"ef", b"next"]
-
-
-BROKEN = {
-    "no RecordIO": (b"setosa,1,2,3\n", "record 1 does not begin"),
-    "half a header": (frame(b"abc") + b"\x0a\x23", "record 2 does not begin"),
-    "half a record": (frame(b"abc") + frame(b"0123456789")[:-6], "record 2 of the stream is cut short"),
-    "the end of nothing": (frame(b"abc", 3), "record 1 of the stream is cut short"),
-    "no end": (frame(b"abc", 1), "record 1 of the stream is cut short"),
-    "a new one before the end": (frame(b"abc", 1) + frame(b"abc"), "record 1 of the stream is cut short"),
-}
-
-
-@pytest.mark.parametrize(("stream", "told"), BROKEN.values(), ids=BROKEN)
-def test_broken_streams_are_told(stream, told):
-    with pytest.raises(DataError, match=told):
-        list(records(io.BytesIO(stream)))
+def test_streams_that_are_no_recordio_are_told():
+    """CONTRACT check 30; the framing itself is tested in tests/unit/byoc/test_recordio.py."""
+    assert list(pipes.records(io.BytesIO(recordio.frame(b"abc")))) == [b"abc"]
+    with pytest.raises(DataError, match=r"record 1 of the stream does not begin as RecordIO does; is its Record"):
+        list(pipes.records(io.BytesIO(b"setosa,1,2,3\n")))

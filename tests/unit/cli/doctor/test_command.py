@@ -52,14 +52,14 @@ def test_data_without_csv_needs_a_payload(tmp_path):
         first_rows(tmp_path)
 
 
-def test_list_needs_no_image_and_tells_what_is_missing():
-    done = CliRunner().invoke(main, ["doctor", "--list", "--only", "39,streaming"])
+def test_list_needs_no_image():
+    done = CliRunner().invoke(main, ["doctor", "--list", "--only", "38,66"])
     assert done.exit_code == 0
     assert done.output.splitlines() == [
         "signals",
-        "   39  M  SIGTERM while the server answers a large request",
-        "streaming",
-        "       not checked yet: 95-98",
+        "   38  M  `docker stop` in the middle of training",
+        "errors",
+        "   66  M  sent a media type that does not exist, then none",
     ]
 
 
@@ -71,3 +71,16 @@ def test_the_image_is_asked_for():
 
 def test_the_groups_are_the_whole_checklist():
     assert [number for numbers in GROUPS.values() for number in numbers] == list(range(1, 109))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--native", "/no/such/folder"], "/no/such/folder has no program `train`; name another folder by --native"),
+        (["an-image", "--native", "a/folder"], "--native runs a folder's programs and no image: leave IMAGE out"),
+    ],
+)
+def test_native_needs_a_folder_with_programs_and_no_image(arguments, message):
+    done = CliRunner().invoke(main, ["doctor", *arguments])
+    assert done.exit_code != 0
+    assert message in done.output

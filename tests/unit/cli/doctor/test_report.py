@@ -8,7 +8,7 @@ import click
 import pytest
 
 from byoc_cli.doctor.check import Check
-from byoc_cli.doctor.report import Result, as_json, exit_code, ranges, summary, table
+from byoc_cli.doctor.report import Result, as_json, exit_code, summary, table
 
 
 def result(number, level, status):
@@ -65,13 +65,5 @@ def test_only_a_failed_obligation_is_an_error(level, status, code):
     assert exit_code([result(3, "M", "passed"), result(39, level, status)]) == code
 
 
-def test_the_summary_counts_and_names_what_is_missing():
-    assert summary(RESULTS, {86, 87, 15}, 61.7) == (
-        "4 checks in 62 s: 2 passed, 1 errors, 1 warnings, 0 not offered\n"
-        "Not checked, because the doctor cannot yet: 15, 86-87"
-    )
-
-
-@pytest.mark.parametrize(("numbers", "text"), [([3], "3"), ([4, 2, 3, 9], "2-4, 9"), ([], "")])
-def test_ranges(numbers, text):
-    assert ranges(numbers) == text
+def test_the_summary_counts():
+    assert summary(RESULTS, 61.7) == "4 checks in 62 s: 2 passed, 1 errors, 1 warnings, 0 not offered"

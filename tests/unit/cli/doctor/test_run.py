@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
-from collections import Counter
 
+import click
 import pytest
 
 from byoc_cli.doctor import run
@@ -33,6 +34,38 @@ def check_broken(subject):
     return 1 / 0
 """
 
+# The second and the third wait for one another; the first fails beside any other.
+TOGETHER = """
+import threading
+import time
+from byoc_cli.doctor.check import check, must
+
+meeting, running = threading.Barrier(2, timeout=20), []
+lock = threading.Lock()
+
+@check(1, "M", "looked", expected="good", advice="mend it", alone=True)
+def check_alone(subject):
+    running.append(1)
+    time.sleep(0.2)
+    must(running == [2, 3, 1], "not alone")
+    return "alone"
+
+def meet(number):
+    meeting.wait()
+    with lock:
+        running.append(number)
+        running.sort()
+    return "met"
+
+@check(2, "M", "looked", expected="good", advice="mend it")
+def check_second(subject):
+    return meet(2)
+
+@check(3, "M", "looked", expected="good", advice="mend it")
+def check_third(subject):
+    return meet(3)
+"""
+
 
 @pytest.fixture
 def checks(tmp_path, monkeypatch):
@@ -43,8 +76,7 @@ def checks(tmp_path, monkeypatch):
 
 
 def test_each_way_to_end_has_its_status_in_the_order_of_the_numbers(checks):
-    told = []
-    plugin = run.Plugin([3, 39, 45, 72], "the subject", lambda *words: told.append(words))
+    plugin = run.Plugin([3, 39, 45, 72], "the subject", jobs=4)
     run.run(plugin, None)
     assert [(result.check.number, result.status, result.seen) for result in plugin.results] == [
         (3, "failed", "the doctor could not look: ZeroDivisionError: division by zero"),
@@ -52,11 +84,29 @@ def test_each_way_to_end_has_its_status_in_the_order_of_the_numbers(checks):
         (45, "not offered", "no claim"),
         (72, "passed", "saw the subject"),
     ]
-    assert [(place, count, result is None) for place, count, _, result in told[:3]] == [
-        (1, 4, True),
-        (1, 4, False),
-        (2, 4, True),
+
+
+def test_progress_is_a_line_a_check(checks, capsys):
+    run.run(run.Plugin([3, 72], "the subject"), None)
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.sub(r"\d\.\d s", "… s", line) for line in lines] == [
+        "[  1/2]   3 training: looked: ERROR (… s)",
+        "[  2/2]  72 errors: looked: passed (… s)",
     ]
+
+
+def test_checks_run_side_by_side_but_for_those_that_must_be_alone(checks):
+    (checks / "invented.py").unlink()
+    (checks / "together.py").write_text(TOGETHER)
+    plugin = run.Plugin([1, 2, 3], "the subject", jobs=2)
+    run.run(plugin, None)
+    assert [result.seen for result in plugin.results] == ["alone", "met", "met"]
+
+
+def test_a_file_that_cannot_be_read_is_no_check_less(checks):
+    (checks / "broken.py").write_text("import no_such_module")
+    with pytest.raises(click.ClickException, match=r"(?s)the checks cannot be read.*broken\.py.*no_such_module"):
+        run.collect()
 
 
 def test_only_what_is_chosen_runs(checks):
@@ -82,15 +132,14 @@ def test_the_settings_of_the_callers_folder_do_not_matter(checks, monkeypatch):
     assert [result.status for result in plugin.results] == ["passed"]
 
 
-def test_the_real_checks_have_numbers_of_their_files_groups():
+def test_the_real_checks_are_those_of_the_checklist_in_files_of_their_groups():
     checks = run.collect()
-    assert len(checks) >= 70
-    assert max(Counter(check.number for check in checks).values()) == 1
-    files = {path.stem for path in run.CHECKS.glob("[a-z]*.py")}
-    assert {check.group for check in checks} == files <= set(GROUPS)
+    assert [check.number for check in checks] == list(range(1, 109))
+    files = {path.stem: path.read_text() for path in run.CHECKS.glob("[a-z]*.py")}
+    assert {name.partition("_")[0] for name in files} == set(GROUPS)
     for check in checks:
-        name = f"def check_{check.number:02}_"
-        assert (run.CHECKS / f"{check.group}.py").read_text().count(name) == 1
+        places = [name for name, text in files.items() if f"def check_{check.number:02}_" in text]
+        assert [name.partition("_")[0] for name in places] == [check.group]
         assert check.level in {"M", "S"}
         assert check.done
         assert check.expected

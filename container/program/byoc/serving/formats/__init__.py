@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
 
 from byoc.serving.errors import RequestError
-from byoc.serving.formats import csv, json, jsonlines, libsvm, npy, npz, octet_stream, recordio
+from byoc.serving.formats import csv, event_stream, json, jsonlines, libsvm, npy, npz, octet_stream, parquet, recordio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from byoc.schema import Schema
     from byoc.serving.formats.records import Records
 
 
-class Format(Protocol):
+class RequestFormat(Protocol):
     """What a module of this package offers for requests."""
 
     MEDIA_TYPE: str
@@ -32,17 +33,38 @@ class Format(Protocol):
         """
 
 
-class AnswerFormat(Format, Protocol):
-    """What a module offers that can tell answers, too."""
+@runtime_checkable
+class DivisibleFormat(RequestFormat, Protocol):
+    """What a module offers whose bodies may be of any size, because they can be cut."""
+
+    def pieces(
+        self, blocks: Iterable[bytes], size: int, parameters: Mapping[str, str], schema: Schema | None
+    ) -> Iterator[tuple[bytes, Mapping[str, str]]]:
+        """Yield bodies of about a size, with their parameters, that hold the records of a body that comes in blocks.
+
+        Raises:
+            RequestError: it cannot be cut.
+
+        """
+
+
+class AnswerFormat(Protocol):
+    """What a module offers for answers."""
+
+    MEDIA_TYPE: str
 
     def encode(self, predictions: Any, outputs: Sequence[str]) -> bytes:
         """Return the body that tells the predictions, ending with a newline."""
 
 
-# In the order of preference where an Accept header leaves the choice.
-ANSWERS: dict[str, AnswerFormat] = {module.MEDIA_TYPE: module for module in (csv, json, jsonlines, recordio)}
-REQUESTS: tuple[Format, ...] = (libsvm, npy, npz, octet_stream)
-FORMATS: dict[str, Format] = {**ANSWERS, **{module.MEDIA_TYPE: module for module in REQUESTS}}
+ANSWERS: dict[str, AnswerFormat] = {
+    # In the order of preference where an Accept header leaves the choice.
+    module.MEDIA_TYPE: module
+    for module in (csv, json, jsonlines, recordio, event_stream)
+}
+REQUESTS: dict[str, RequestFormat] = {
+    module.MEDIA_TYPE: module for module in (csv, json, jsonlines, recordio, libsvm, npy, npz, octet_stream, parquet)
+}
 # What a request's own type means for its answer, where there are no answers of that type and it is not the first.
 ANSWERED_BY = {octet_stream.MEDIA_TYPE: json.MEDIA_TYPE}
 ALIASES = {
@@ -72,7 +94,41 @@ def media_type(content_type: str) -> tuple[str, Mapping[str, str]]:
     return ALIASES.get(name, name), parameters
 
 
-def decoder(content_type: str) -> tuple[Format, Mapping[str, str]]:
+@dataclass(frozen=True)
+class Decoder:
+    """A request's format, and the parameters of its media type."""
+
+    source: RequestFormat
+    parameters: Mapping[str, str]
+
+    def decode(self, body: bytes, schema: Schema | None) -> Records:
+        """Return the records of a body.
+
+        Raises:
+            RowError, RequestError: as `RequestFormat.decode`.
+
+        """
+        return self.source.decode(body, self.parameters, schema)
+
+    @property
+    def divides(self) -> bool:
+        """Whether bodies may be of any size, because they can be cut."""
+        return isinstance(self.source, DivisibleFormat)
+
+    def pieces(self, blocks: Iterable[bytes], size: int, schema: Schema | None) -> Iterator[tuple[bytes, Decoder]]:
+        """Yield bodies of about a size, each with its decoder, that hold the records of a body that comes in blocks.
+
+        Raises:
+            RequestError: it cannot be cut.
+
+        """
+        assert isinstance(self.source, DivisibleFormat)
+        for body, parameters in self.source.pieces(blocks, size, self.parameters, schema):
+            yield body, Decoder(self.source, parameters)
+
+
+@lru_cache(maxsize=256)
+def decoder(content_type: str) -> Decoder:
     """Return the format of a request's body; without a Content-Type it is taken as CSV, as SageMaker does.
 
     Raises:
@@ -80,10 +136,10 @@ def decoder(content_type: str) -> tuple[Format, Mapping[str, str]]:
 
     """
     name, parameters = media_type(content_type or csv.MEDIA_TYPE)
-    if name not in FORMATS:
-        known = ", ".join(FORMATS)
+    if name not in REQUESTS:
+        known = ", ".join(REQUESTS)
         raise RequestError(415, "unsupported_media_type", f"Content-Type {name} is not understood; send {known}")
-    return FORMATS[name], parameters
+    return Decoder(REQUESTS[name], parameters)
 
 
 @lru_cache(maxsize=256)
@@ -111,3 +167,16 @@ def encoder(accept: str, default: str) -> AnswerFormat:
     if chosen is None:
         raise RequestError(406, "not_acceptable", f"Accept offers none of {', '.join(ANSWERS)}")
     return ANSWERS[chosen]
+
+
+def joined(output: AnswerFormat, bodies: Iterable[bytes]) -> Iterator[bytes]:
+    """Put the answers to the pieces of a request together into the answer to all of it, piece by piece."""
+    if output.MEDIA_TYPE != json.MEDIA_TYPE:
+        yield from bodies
+        return
+    opening, separator, closing = json.OPENING, b"", json.CLOSING
+    yield opening
+    for body in bodies:
+        yield separator + body[len(opening) : -len(closing)]
+        separator = b","
+    yield closing

@@ -6,17 +6,26 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import orjson
+
 from byoc.errors import RowError
 from byoc.serving.errors import bad_request
 from byoc.serving.formats import answers, records
+from byoc.serving.formats.pieces import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from byoc.schema import Schema
     from byoc.serving.formats.records import Records
 
 MEDIA_TYPE = "text/csv"
+
+# All that a table of plain numbers is written with.
+NUMERIC = b"0123456789+-.eE,\n"
 
 
 def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) -> Records:
@@ -29,16 +38,30 @@ def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) ->
         RowError, RequestError: as `Format.decode`.
 
     """
+    if schema is not None and schema.is_numeric and "header" not in parameters:
+        numbers = _numbers(body)
+        if numbers is not None:
+            return records.from_matrix(numbers, schema)
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = body.count(b"\n", 0, error.start) + 1
         raise bad_request("the body is not UTF-8", row=line) from None
     rows = _parse(text)
-    header = parameters.get("header")
-    has_header = header == "present" if header in ("present", "absent") else _is_header(rows, schema)
-    names = [cell.strip() for cell in rows.pop(0)] if rows and has_header else None
+    names = [cell.strip() for cell in rows.pop(0)] if rows and _names_columns(rows[0], parameters, schema) else None
     return records.build(rows, names, schema)
+
+
+def pieces(
+    blocks: Iterable[bytes], size: int, parameters: Mapping[str, str], schema: Schema | None
+) -> Iterator[tuple[bytes, Mapping[str, str]]]:
+    """Cut a large body into smaller ones, each with the header row where there is one."""
+    header = b""
+    for number, piece in enumerate(cut(blocks, size, quoted=True)):
+        if number == 0 and _has_header(piece, parameters, schema):
+            header, _, piece = piece.partition(b"\n")  # noqa: PLW2901
+            header, parameters = header + b"\n", {**parameters, "header": "present"}
+        yield (header + piece, parameters) if header else (piece, parameters)
 
 
 def encode(predictions: Any, outputs: Sequence[str]) -> bytes:
@@ -61,8 +84,36 @@ def _parse(text: str) -> list[list[str]]:
         raise RowError(f"the quotes do not match: {error}", reader.line_num) from None
 
 
-def _is_header(rows: Sequence[Sequence[str]], schema: Schema | None) -> bool:
-    return bool(rows) and schema is not None and schema.is_header(rows[0])
+def _numbers(body: bytes) -> NDArray[np.float64] | None:
+    """Return the table of a body that is nothing but plain numbers, None where it is not or may not be.
+
+    Such a body is nearly JSON, and a JSON parser reads it in a hundredth of the time that the CSV way takes.
+    """
+    text = body.replace(b"\r\n", b"\n").strip(b"\n") if b"\r" in body else body.strip(b"\n")
+    if text.translate(None, NUMERIC):
+        return None
+    try:
+        rows = orjson.loads(b"[[%b]]" % text.replace(b"\n", b"],["))
+        table = np.array(rows, dtype=np.float64)
+    except ValueError:  # not as JSON writes numbers, or rows of unequal length: told by the careful way
+        return None
+    return table if table.ndim == 2 else None  # noqa: PLR2004
+
+
+def _has_header(piece: bytes, parameters: Mapping[str, str], schema: Schema | None) -> bool:
+    try:
+        rows = _parse(piece.partition(b"\n")[0].decode("utf-8-sig"))
+    except (UnicodeDecodeError, RowError):
+        return False
+    return bool(rows) and _names_columns(rows[0], parameters, schema)
+
+
+def _names_columns(cells: Sequence[str], parameters: Mapping[str, str], schema: Schema | None) -> bool:
+    """Whether the first record is a header row: as the media type says or, where it does not, as it looks."""
+    header = parameters.get("header")
+    if header in ("present", "absent"):
+        return header == "present"
+    return schema is not None and schema.is_header(cells)
 
 
 def _cell(value: Any) -> str:

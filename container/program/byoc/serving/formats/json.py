@@ -9,6 +9,7 @@ import orjson
 from byoc.errors import RowError
 from byoc.serving.errors import bad_request
 from byoc.serving.formats import answers, records, sparse
+from byoc.sparse import check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from byoc.serving.formats.records import Records
 
 MEDIA_TYPE = "application/json"
+
+# What stands around the predictions of an answer.
+OPENING = b'{"predictions":['
+CLOSING = b"]}\n"
 
 
 def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) -> Records:  # noqa: ARG001
@@ -45,7 +50,7 @@ def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) ->
 
 def encode(predictions: Any, outputs: Sequence[str]) -> bytes:
     """Return ``{"predictions": [...]}``, one entry a record."""
-    return answers.to_json({"predictions": answers.rows(predictions, outputs)}) + b"\n"
+    return OPENING + answers.to_json(answers.rows(predictions, outputs))[1:-1] + CLOSING
 
 
 def parse(body: bytes, row: int | None = None) -> Any:
@@ -133,7 +138,7 @@ def _written_out(record: Mapping[str, Any], schema: Schema | None, row: int) -> 
     if not isinstance(values, list) or any(type(key) is not int for key in keys):
         raise RowError("must have lists of keys, which are positions from 0, and of values", row)
     width = _width(record, row)
-    sparse.check(keys, values, width, row)
+    check(keys, values, width, row)
     cells: list[Any] = [0.0] * width
     for key, value in zip(keys, values, strict=True):
         cells[key] = value

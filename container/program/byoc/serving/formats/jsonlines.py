@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from byoc.serving.formats import answers, json
+from byoc.serving.formats.pieces import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from byoc.schema import Schema
     from byoc.serving.formats.records import Records
@@ -24,6 +25,16 @@ def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) ->
     """
     lines = [line for line in body.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip()]
     return json.from_records([json.parse(line, row) for row, line in enumerate(lines, 1)], schema, len(body))
+
+
+def pieces(
+    blocks: Iterable[bytes],
+    size: int,
+    parameters: Mapping[str, str],
+    schema: Schema | None,  # noqa: ARG001
+) -> Iterator[tuple[bytes, Mapping[str, str]]]:
+    """Cut a large body into smaller ones."""
+    return ((piece, parameters) for piece in cut(blocks, size))
 
 
 def encode(predictions: Any, outputs: Sequence[str]) -> bytes:

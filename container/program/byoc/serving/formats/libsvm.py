@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from byoc.errors import RowError
 from byoc.serving.errors import bad_request
 from byoc.serving.formats import records, sparse
+from byoc.serving.formats.pieces import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from byoc.schema import Schema
     from byoc.serving.formats.records import Records
@@ -40,6 +41,16 @@ def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) ->
     highest = max((max(keys, default=-1) for keys, _ in found), default=-1)
     width = highest + 1 if schema is None else len(schema.columns)
     return records.from_matrix(sparse.matrix(found, width, len(body)), schema)
+
+
+def pieces(
+    blocks: Iterable[bytes],
+    size: int,
+    parameters: Mapping[str, str],
+    schema: Schema | None,  # noqa: ARG001
+) -> Iterator[tuple[bytes, Mapping[str, str]]]:
+    """Cut a large body into smaller ones."""
+    return ((piece, parameters) for piece in cut(blocks, size))
 
 
 def _record(tokens: list[str], base: int, row: int) -> tuple[list[int], list[float]]:

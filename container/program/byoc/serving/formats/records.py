@@ -39,6 +39,11 @@ class Records:
     def __len__(self) -> int:
         return len(self.cells) if self.matrix is None else len(self.matrix)
 
+    def __getitem__(self, rows: slice) -> Records:
+        if self.matrix is not None:
+            return Records(self.matrix[rows], schema=self.schema)
+        return Records(None, self.cells[rows], self.names)
+
     @property
     def layout(self) -> Any:
         """Equal for records that may be put together into one call of the model."""

@@ -1,4 +1,4 @@
-"""Records that name only some of their values, by position; all others are 0."""
+"""Sparse records as matrices, within what a request of their size may take."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from byoc.errors import RowError
 from byoc.serving.errors import RequestError
+from byoc.sparse import check
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Sized
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -47,22 +48,6 @@ def check_room(cells: int, size: int) -> None:
         raise RequestError(
             413, "payload_too_large", f"the records hold more than {most} values once zeros are written out; send fewer"
         )
-
-
-def check(keys: Sequence[int], values: Sized, width: int, row: int) -> None:
-    """Hold a record's positions, counted from 0, against its values and its width.
-
-    Raises:
-        RowError: they do not fit.
-
-    """
-    if len(keys) != len(values):
-        raise RowError(f"has {len(keys)} positions for {len(values)} values", row)
-    if len(set(keys)) != len(keys):
-        raise RowError("gives a position twice", row)
-    strange = next((key for key in keys if not 0 <= key < width), None)
-    if strange is not None:
-        raise RowError(f"has a value at position {strange}, and positions go from 0 to {width - 1}", row)
 
 
 def matrix(

@@ -139,3 +139,36 @@ ANSWERS = {
 def test_one_line_a_prediction(predictions, outputs, body):
     """CONTRACT checks 51 and 79."""
     assert csv.encode(predictions, outputs) == body
+
+
+CELLS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False, width=64).map(repr),
+    st.integers(-(10**25), 10**25).map(str),
+    st.sampled_from(
+        ["", "0", "-0", "1.", ".5", "+1", "01", "1e5", "1E+400", "nan", "1_0", " 1", "-", "1,2", "x", "null"]
+    ),
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.lists(CELLS, min_size=4, max_size=4), min_size=1, max_size=4), st.sampled_from(["\n", "\r\n", "\n\n"])
+)
+def test_plain_numbers_are_read_as_the_careful_way_reads_them(iris, rows, end):
+    schema, _ = iris
+    body = (end.join(",".join(row) for row in rows) + end).encode()
+    # The parameter takes the careful way.
+    outcomes = []
+    for parameters in ({}, {"header": "absent"}):
+        try:
+            outcomes.append(csv.decode(body, parameters, schema).matrix.tolist())
+        except RowError as error:
+            outcomes.append((str(error), error.row, error.column))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_plain_numbers_take_the_fast_way(iris):
+    schema, rows = iris
+    numbers = csv._numbers(write(rows))
+    np.testing.assert_array_equal(numbers, schema.matrix(rows))
+    assert csv._numbers(b"1,2,x,4\n") is None
