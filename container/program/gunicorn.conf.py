@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import os
 import sys
@@ -15,6 +16,9 @@ from byoc.serving.worker import Worker
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
+
+# Nothing that is imported or loaded becomes garbage; the workers switch it on again.
+gc.disable()
 
 settings = Settings.from_environ(os.environ)
 folder = runtime.folder()
@@ -52,6 +56,7 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
 def post_worker_init(worker: Worker) -> None:
     """Load what could not be shared, and show readiness."""
     runtime.load_or_end(worker.begin)
+    gc.enable()
 
 
 def worker_exit(_server: object, worker: Worker) -> None:

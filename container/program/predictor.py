@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Loaded once and shared by all workers. Leave it out for models that start threads or hold a GPU when loaded.
 FORK_SAFE = True
+# predict_fn only computes: brief calls need no thread. Leave it out where it waits for a network, a lock or a device.
+PURE = True
 
 
 def model_fn(model_dir: str) -> tabular.Model:

@@ -1,4 +1,4 @@
-"""Leave this alone: the app that gunicorn serves. `flask --app wsgi run` serves it for development.
+"""Leave this alone: what gunicorn serves. `flask --app wsgi run` serves it for development.
 
 A model that cannot be loaded ends the server with one line that says why.
 """
@@ -8,16 +8,34 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from byoc.errors import UserError
 from byoc.serving import runtime
-from byoc.serving.app import create_app
 from byoc.serving.handler import Handler, load_module
+from byoc.serving.invocations import Invocations
+from byoc.serving.service import Service
 from byoc.serving.settings import Settings
 
+if TYPE_CHECKING:
+    from flask import Flask
+
 try:
-    app = create_app(Settings.from_environ(os.environ), Handler.from_module(load_module()))
+    service = Service(Settings.from_environ(os.environ), Handler.from_module(load_module()))
+    # Before the fork, so that the workers share it; a model that may not be shared is loaded by each of them.
+    if service.handler.fork_safe:
+        service.load()
 except UserError as error:
     logging.getLogger("byoc").error("%s", error)  # noqa: TRY400 - a user's mistake needs no traceback
     runtime.tell_reason(str(error))
     sys.exit(runtime.CANNOT_LOAD)
+
+
+def create_app() -> Flask:
+    """Return the app of all routes."""
+    from byoc.serving import app as routes  # noqa: PLC0415 - POST /invocations does without Flask
+
+    return routes.create_app(service)
+
+
+app = Invocations(service, create_app)

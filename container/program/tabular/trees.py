@@ -96,14 +96,37 @@ def of_predictor(predictor: Any) -> Tree:
 
 
 def mean(graph: Graph, trees: Sequence[Tree], features: str) -> str:
-    """Add the mean of the trees' answers; return the name of its (rows, outputs).
+    """Add the mean of the trees' answers; return the name of its (rows, outputs)."""
+    count = graph.constant(np.array(float(len(trees))))
+    if all(map(_is_a_vote, trees)):
+        # Votes are counted without rounding, in any order, and those for the first class are what is left of them.
+        second = [(tree, tree.value[:, 1]) for tree in trees]
+        parts = [
+            _ensemble(graph, second[group.start : group.stop], [0] * len(group), 1, features)
+            for group in _groups(trees)
+        ]
+        votes = parts[0] if len(parts) == 1 else graph.add("Sum", parts)
+        total = graph.add("Concat", [graph.add("Sub", [count, votes]), votes], axis=1)
+    else:
+        total = _total(graph, trees, features)
+    return graph.add("Div", [total, count])
+
+
+def _is_a_vote(tree: Tree) -> bool:
+    """Tell whether each leaf answers one of two classes, for certain."""
+    leaves = tree.value[tree.leaf]
+    return leaves.shape[1] == 2 and bool(np.isin(leaves, (0.0, 1.0)).all())  # noqa: PLR2004
+
+
+def _total(graph: Graph, trees: Sequence[Tree], features: str) -> str:
+    """Add the sum of the trees' answers, in scikit-learn's order; return the name of its (rows, outputs).
 
     Each tree finds its leaf's number, and a table has the leaves' answers: an operator's leaf holds one number only.
     """
     first, found = 0, []
     for group in _groups(trees):
         numbered = []
-        for tree in group:
+        for tree in trees[group.start : group.stop]:
             values = np.zeros(len(tree.leaf))
             values[tree.leaf] = np.arange(first, first + tree.leaf.sum())
             first += int(tree.leaf.sum())
@@ -112,8 +135,7 @@ def mean(graph: Graph, trees: Sequence[Tree], features: str) -> str:
     leaves = found[0] if len(found) == 1 else graph.add("Concat", found, axis=1)
     table = graph.constant(np.concatenate([tree.value[tree.leaf] for tree in trees]))
     answers = graph.add("Gather", [table, graph.add("Cast", [leaves], to=TensorProto.INT64)])
-    total = graph.add("ReduceSum", [answers, graph.constant(np.array([1]))], keepdims=0)
-    return graph.add("Div", [total, graph.constant(np.array(float(len(trees))))])
+    return graph.add("ReduceSum", [answers, graph.constant(np.array([1]))], keepdims=0)
 
 
 def sum_of(graph: Graph, trees: Sequence[Tree], outputs: int, features: str) -> str:
@@ -122,14 +144,15 @@ def sum_of(graph: Graph, trees: Sequence[Tree], outputs: int, features: str) -> 
     return _ensemble(graph, numbered, [number % outputs for number in range(len(trees))], outputs, features)
 
 
-def _groups(trees: Iterable[Tree]) -> list[list[Tree]]:
-    groups: list[list[Tree]] = []
+def _groups(trees: Iterable[Tree]) -> list[range]:
+    """Return the positions of trees that go into one operator together."""
+    groups: list[range] = []
     room = 0
-    for tree in trees:
+    for number, tree in enumerate(trees):
         if len(tree.leaf) > room:
-            groups.append([])
+            groups.append(range(number, number))
             room = NODES_TOGETHER
-        groups[-1].append(tree)
+        groups[-1] = range(groups[-1].start, number + 1)
         room -= len(tree.leaf)
     return groups
 

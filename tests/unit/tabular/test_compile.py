@@ -172,6 +172,40 @@ def test_a_forest_in_several_operators_answers_the_same(penguins, monkeypatch):
     assert operators.count("TreeEnsemble") > 1
 
 
+VOTES = [
+    # An even number of trees, each fitted on half of the rows: ties are common.
+    RandomForestClassifier(2, random_state=0),
+    ExtraTreesClassifier(4, random_state=0, bootstrap=True),
+    DecisionTreeClassifier(random_state=0),
+]
+
+
+@pytest.mark.parametrize("together", [trees.NODES_TOGETHER, 20], ids=["one operator", "several"])
+@pytest.mark.parametrize("estimator", VOTES, ids=lambda estimator: type(estimator).__name__)
+def test_votes_are_counted_to_the_bit_and_ties_go_to_the_first(penguins, monkeypatch, estimator, together):
+    monkeypatch.setattr(trees, "NODES_TOGETHER", together)
+    model, rows = fitted(estimator, penguins.drop(columns="nothing").dropna(), target="sex")
+    outcome = compiling.compile_model(model, rows)
+    operators = [node.op_type for node in onnx.load_from_string(outcome.content).graph.node]
+    assert "ReduceSum" not in operators
+    found = CompiledModel(flavor.Session(outcome.content), model.schema).predict(rows)
+    wanted = model.predict(rows)
+    np.testing.assert_array_equal(found.probabilities, wanted.probabilities)
+    np.testing.assert_array_equal(found.labels, wanted.labels)
+    if not isinstance(estimator, DecisionTreeClassifier):
+        assert (wanted.probabilities == 0.5).any()
+
+
+def test_leaves_that_are_not_certain_are_no_votes(penguins):
+    model, rows = fitted(
+        RandomForestClassifier(3, random_state=0, max_depth=2), penguins.drop(columns="nothing").dropna(), target="sex"
+    )
+    outcome = compiling.compile_model(model, rows)
+    assert "ReduceSum" in [node.op_type for node in onnx.load_from_string(outcome.content).graph.node]
+    found = CompiledModel(flavor.Session(outcome.content), model.schema).predict(rows)
+    np.testing.assert_array_equal(found.probabilities, model.predict(rows).probabilities)
+
+
 def test_neighbours_are_those_of_float64_and_float32():
     around = compiling.neighbours(0.1)
     assert {0.1, np.nextafter(0.1, 1), np.nextafter(0.1, -1)} <= set(around)

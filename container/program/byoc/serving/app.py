@@ -1,4 +1,7 @@
-"""The Flask app: every route but POST /invocations, which is `byoc.serving.invocations`' own."""
+"""The Flask app: every route but POST /invocations, which is `byoc.serving.invocations`' own.
+
+Most servers are never asked for one of these, so gunicorn's workers import Flask when they first are.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +15,17 @@ from byoc.serving import websocket
 from byoc.serving.errors import RequestError, explain
 from byoc.serving.invocation import Invocation
 from byoc.serving.invocations import Invocations
-from byoc.serving.service import Service
 
 if TYPE_CHECKING:
-    from byoc.serving.handler import Handler
-    from byoc.serving.settings import Settings
+    from byoc.serving.service import Service
 
 METHODS = ("GET", "PUT", "PATCH", "DELETE")
 
 
-def create_app(settings: Settings, handler: Handler) -> Flask:
-    """Return the app; where the model may be shared by forked workers, it is loaded here, before the fork.
-
-    Raises:
-        UserError: the model cannot be loaded.
-
-    """
+def create_app(service: Service) -> Flask:
+    """Return the app."""
     app = Flask("byoc")
-    service = Service(settings, handler)
-    app.extensions["service"] = service
-    if handler.fork_safe:
-        service.load()
+    settings, handler = service.settings, service.handler
 
     @app.route("/ping", methods=["GET", "POST"])
     def ping() -> Response:
@@ -78,7 +71,8 @@ def create_app(settings: Settings, handler: Handler) -> Flask:
         return response
 
     app.register_error_handler(Exception, _refuse)
-    app.wsgi_app = Invocations(service, app.wsgi_app)  # type: ignore[method-assign]
+    others = app.wsgi_app
+    app.wsgi_app = Invocations(service, lambda: others)  # type: ignore[method-assign]
     return app
 
 

@@ -65,6 +65,7 @@ class Handler:
         takes: what predict_fn is given where there is no input_fn: ``array``, ``frame`` or ``records``.
         fork_safe: whether the model may be loaded once and shared by forked workers.
         batchable: whether rows of several requests may go into one call.
+        pure: whether predict_fn only computes, in a time that depends on the rows alone, and may run beside itself.
 
     """
 
@@ -76,6 +77,7 @@ class Handler:
     takes: str = "frame"
     fork_safe: bool = False
     batchable: bool = True
+    pure: bool = False
     model: Any = None
     schema: Schema | None = None
     loaded: bool = field(default=False)
@@ -101,6 +103,7 @@ class Handler:
             takes=_takes(module.predict_fn),
             fork_safe=getattr(module, "FORK_SAFE", False),
             batchable=getattr(module, "BATCHABLE", True),
+            pure=getattr(module, "PURE", False),
         )
 
     @cached_property

@@ -9,7 +9,6 @@ import json
 import socketserver
 import threading
 import time
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 LENIENCE = 5.0
 # Seconds that a connection may take to send its request.
 PATIENCE = 2.0
+LONGEST_LINE = 64 * 1024
 
 
 def explain(board: Board, deadline: float, most_failures: int = 0) -> str:
@@ -48,27 +48,25 @@ def explain(board: Board, deadline: float, most_failures: int = 0) -> str:
 def answer_in_background(socket: Path, reason: Callable[[], str]) -> None:
     """Answer GET, HEAD and POST on a unix socket: 200 without a body while ``reason()`` is "", else 503 and why."""
 
-    class Ping(BaseHTTPRequestHandler):
+    class Ping(socketserver.StreamRequestHandler):
         timeout = PATIENCE
 
-        def do_GET(self) -> None:
-            why = reason()
-            self._answer(503 if why else 200, "not_ready", why)
+        def handle(self) -> None:
+            """Answer one request; its path, and what nginx says in its headers, make no difference."""
+            method, *_ = self.rfile.readline(LONGEST_LINE).split(b" ", 1)
+            while self.rfile.readline(LONGEST_LINE).strip():
+                pass
+            if method in (b"GET", b"HEAD", b"POST"):
+                why = reason()
+                self._answer("503 Service Unavailable" if why else "200 OK", "not_ready", why, method)
+            elif method:
+                message = "/ping takes GET, HEAD and POST"
+                self._answer("405 Method Not Allowed", "method_not_allowed", message, method)
 
-        do_HEAD = do_POST = do_GET  # noqa: N815
-
-        def send_error(self, *_: object) -> None:
-            """Answer in JSON where the base class, which knows no other methods, would in HTML."""
-            self._answer(405, "method_not_allowed", "/ping takes GET, HEAD and POST")
-
-        def _answer(self, status: int, code: str, message: str) -> None:
+        def _answer(self, status: str, code: str, message: str, method: bytes) -> None:
             body = json.dumps({"error": {"code": code, "message": message}}).encode() + b"\n" if message else b""
-            self.send_response_only(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if body and self.command != "HEAD":
-                self.wfile.write(body)
+            head = f"HTTP/1.0 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            self.wfile.write(head.encode() + (b"" if method == b"HEAD" else body))
 
     class Server(socketserver.UnixStreamServer):
         request_queue_size = 512

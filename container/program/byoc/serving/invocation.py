@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
 # Bytes that are read at a time.
-BLOCK = 1 << 20
+BLOCK = 256 * 1024
 
 
 @dataclass
@@ -114,21 +114,20 @@ class Invocation:
 
     def log(self, settings: Settings, status: int) -> None:
         """Write the request's line, without its data."""
-        fields: dict[str, Any] = {
-            "request_id": self.request_id,
-            "inference_id": self.environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID"),
-            "status": status,
-            "rows": self.rows,
-            "bytes": int(self.environ.get("CONTENT_LENGTH") or 0) or None,
-            **self._milliseconds(),
-        }
-        if self.error is not None:
-            error = self.error
-            fields |= {"code": error.code, "row": error.row, "column": error.column, "reason": error.message}
+        environ = self.environ
+        fields: dict[str, Any] = {"request_id": self.request_id, "status": status, **self._milliseconds()}
+        if self.rows is not None:
+            fields["rows"] = self.rows
+        if size := int(environ.get("CONTENT_LENGTH") or 0):
+            fields["bytes"] = size
+        if inference_id := environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID"):
+            fields["inference_id"] = inference_id
+        if error := self.error:
+            told = {"code": error.code, "row": error.row, "column": error.column, "reason": error.message}
+            fields |= {name: value for name, value in told.items() if value is not None}
         if settings.metrics_namespace:
             fields["_aws"] = self._metrics(settings.metrics_namespace)
-        given = {name: value for name, value in fields.items() if value is not None}
-        access.write(f"{self.environ['REQUEST_METHOD']} {self.environ['PATH_INFO']}", given)
+        access.write(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}", fields)
 
     def _milliseconds(self) -> dict[str, float]:
         timings = self.timings

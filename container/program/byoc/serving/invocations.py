@@ -7,6 +7,7 @@ without it; every other route is Flask's.
 from __future__ import annotations
 
 import socket
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from byoc.serving.formats import event_stream
 from byoc.serving.invocation import Answer, Invocation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from byoc.serving.service import Service
@@ -30,13 +31,17 @@ class Invocations:
 
     Args:
         service: answers its requests.
-        others: the WSGI application of all other routes.
+        make_others: returns the WSGI application of all other routes; called when one of them is first asked for.
 
     """
 
-    def __init__(self, service: Service, others: WSGIApplication) -> None:
-        self._service = service
-        self._others = others
+    def __init__(self, service: Service, make_others: Callable[[], WSGIApplication]) -> None:
+        self.service = service
+        self._make_others = make_others
+
+    @cached_property
+    def _others(self) -> WSGIApplication:
+        return self._make_others()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
@@ -50,10 +55,10 @@ class Invocations:
         """Return the status, the headers and the body of the answer to a POST /invocations."""
         request = Invocation(environ)
         try:
-            answer = self._service.answer(request)
+            answer = self.service.answer(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told what it may know
             answer = refusal(request, error)
-        body, settings = answer.body, self._service.settings
+        body, settings = answer.body, self.service.settings
         length = len(body) if isinstance(body, bytes) else answer.length
         headers = [
             ("Content-Type", answer.media_type),

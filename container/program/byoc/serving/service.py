@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -17,7 +18,8 @@ from byoc.errors import RowError
 from byoc.serving import formats, runtime, sessions, stream
 from byoc.serving.batcher import Batcher
 from byoc.serving.errors import RequestError
-from byoc.serving.formats import event_stream
+from byoc.serving.formats import csv, event_stream
+from byoc.serving.formats.records import Records
 from byoc.serving.handler import Call
 from byoc.serving.invocation import Answer
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from byoc.serving.formats import AnswerFormat, Decoder
-    from byoc.serving.formats.records import Records
     from byoc.serving.handler import Handler
     from byoc.serving.invocation import Invocation
     from byoc.serving.settings import Settings
@@ -34,13 +35,19 @@ log = logging.getLogger(__name__)
 
 # Larger bodies are parsed in a thread, so that parsing them keeps no other request waiting.
 PARSED_ON_LOOP = 64 * 1024
-# Larger bodies are worked on in pieces of PIECE where they can be cut, and refused beyond LARGEST_WHOLE where not.
-HELD_WHOLE = 8 << 20
+# Larger bodies are worked on in pieces, between which others have their turn: so many bytes of a body that can be cut,
+# so many rows of one that cannot, which is refused beyond LARGEST_WHOLE.
+PIECE = 256 * 1024
+PIECE_ROWS = 4096
 LARGEST_WHOLE = 100 << 20
-PIECE = 1 << 20
-# Bytes, or rows, of a piece where the answer is sent as it comes.
+# The same where the answer is sent as it comes.
 SENT_PIECE = 64 * 1024
 SENT_ROWS = 1024
+# RFC 9110's token, and a value of one line.
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+# Rows of the largest call that is tried out before the first request, and how often each size is.
+MOST_TRIED, TRIES = 128, 3
 
 
 class Service:
@@ -57,7 +64,7 @@ class Service:
         self.handler = handler
 
     def load(self) -> None:
-        """Load the model, and take what is loaded out of the garbage collector's sight.
+        """Load the model, and take what there is out of the garbage collector's sight.
 
         Frozen objects are not touched by collections, so that forked workers go on sharing their pages.
 
@@ -67,16 +74,27 @@ class Service:
         """
         started = time.monotonic()
         self.handler.load(self.settings.model_dir)
-        gc.collect()
         gc.freeze()
         log.info("model loaded from %s in %.1f s", self.settings.model_dir, time.monotonic() - started)
+
+    def try_out(self) -> None:
+        """Let the batcher find out how long calls take that may run on the event loop; they are made-up rows."""
+        handler = self.handler
+        if handler.pure and handler.shares_calls and handler.schema is not None:
+            rows = Records(handler.schema.sample(MOST_TRIED), schema=handler.schema)
+            for count in sorted(2**power for power in range(MOST_TRIED.bit_length()) for _ in range(TRIES)):
+                self.batcher.try_out(Call(rows[:count], b"", csv.MEDIA_TYPE, csv.MEDIA_TYPE), count)
 
     @cached_property
     def batcher(self) -> Batcher:
         """The queue in front of the model; its thread belongs to the process, so it is made after the fork."""
         settings = self.settings
         return Batcher(
-            self.handler.predict, queue=settings.queue, batch_rows=settings.batch_rows, deadline=settings.deadline
+            self.handler.predict,
+            queue=settings.queue,
+            batch_rows=settings.batch_rows,
+            deadline=settings.deadline,
+            pure=self.handler.pure,
         )
 
     @cached_property
@@ -121,16 +139,17 @@ class Service:
         # Both before any work is done: what nobody can read, or accepts, need not be computed.
         output = None if handler.output_fn or handler.streams else formats.encoder(request.accept, default)
         source = None if handler.input_fn else formats.decoder(request.content_type)
-        body, rest = _taken(request.blocks(self.settings.max_payload), HELD_WHOLE)
+        body, rest = _taken(request.blocks(self.settings.max_payload), PIECE)
         if source and output and handler.shares_calls:
             blocks: Iterable[bytes] = chain([body], rest)
             if output is event_stream:
                 # nginx sends no more of a request once its answer has begun.
                 blocks, _ = stream.collect(blocks)
-                return _sent(self._in_pieces(request, source, blocks, SENT_PIECE, output), output.MEDIA_TYPE)
-            if rest and source.divides:
-                pieces = formats.joined(output, self._in_pieces(request, source, blocks, PIECE, output))
-                sent, length = stream.collect(pieces)
+                bodies = self._in_pieces(request, source, blocks, output, (SENT_PIECE, SENT_ROWS))
+                return _sent(bodies, output.MEDIA_TYPE)
+            if rest:
+                bodies = self._in_pieces(request, source, blocks, output, (PIECE, PIECE_ROWS))
+                sent, length = stream.collect(formats.joined(output, bodies))
                 return Answer(sent, output.MEDIA_TYPE, length=length)
         if rest:
             body = _whole(chain([body], rest), LARGEST_WHOLE if source else self.settings.max_payload)
@@ -159,14 +178,19 @@ class Service:
             request.timings.encode += time.monotonic() - began
         if call.context is not None:
             answer.status = call.context.status
-            answer.headers |= call.context.response_headers
+            answer.headers |= _checked(call.context.response_headers)
         return answer
 
     def _in_pieces(
-        self, request: Invocation, source: Decoder, blocks: Iterable[bytes], size: int, output: AnswerFormat
+        self,
+        request: Invocation,
+        source: Decoder,
+        blocks: Iterable[bytes],
+        output: AnswerFormat,
+        most: tuple[int, int],
     ) -> Generator[bytes]:
-        """Decode, predict and encode one piece after the other."""
-        for records in self._decoded(request, source, blocks, size):
+        """Decode, predict and encode one piece, of so many bytes or rows, after the other."""
+        for records in self._decoded(request, source, blocks, *most):
             # What is sent as it comes has the time-out for each piece, as what is waited for has it for all of them.
             within = None if output is event_stream else self._left(request)
             predictions = self._predict(request, Call(records, b"", request.content_type, output.MEDIA_TYPE), within)
@@ -175,13 +199,15 @@ class Service:
             request.timings.encode += time.monotonic() - began
             yield body
 
-    def _decoded(self, request: Invocation, source: Decoder, blocks: Iterable[bytes], size: int) -> Iterator[Records]:
+    def _decoded(
+        self, request: Invocation, source: Decoder, blocks: Iterable[bytes], size: int, rows: int
+    ) -> Iterator[Records]:
         if source.divides:
             for piece, decoder in source.pieces(blocks, size, self.handler.schema):
                 yield self._decode(request, decoder, piece)
         else:
             records = self._decode(request, source, _whole(blocks, LARGEST_WHOLE))
-            yield from (records[start : start + SENT_ROWS] for start in range(0, len(records), SENT_ROWS))
+            yield from (records[start : start + rows] for start in range(0, len(records), rows))
 
     def _decode(self, request: Invocation, source: Decoder, body: bytes) -> Records:
         """Decode a body, or a piece of one; rows are counted over all pieces."""
@@ -212,6 +238,19 @@ class Service:
             rows = len(call.records)
             layout = call.records.layout if self.handler.shares_calls and call.session is None else None
         return self.batcher.submit(call, rows, layout, request.timings, within)
+
+
+def _checked(headers: dict[str, str]) -> dict[str, str]:
+    """Return a handler's own headers.
+
+    Raises:
+        ValueError: one of them would end its line, or has a name that is none.
+
+    """
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"{name!r} cannot be a header of the answer with this value")
+    return headers
 
 
 def _taken(blocks: Iterator[bytes], most: int) -> tuple[bytes, Iterator[bytes] | tuple[()]]:

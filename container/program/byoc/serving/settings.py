@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from byoc import machine
@@ -188,7 +189,7 @@ class Settings:
         reader.finish()
         return settings
 
-    @property
+    @cached_property
     def deadline(self) -> float:
         """Seconds after which a request is given up, a little before the platform gives it up."""
         return self.timeout - min(3.0, self.timeout * 0.05)

@@ -79,18 +79,19 @@ class Supervisor:
         self._signals.put(signum)
 
     def _start(self) -> None:
-        """Start the health check first, then nginx, then gunicorn: the port is open before the model is loaded."""
+        """Start the health check, gunicorn and nginx: the port is open before the model is loaded."""
         settings = self.settings
         log.info("serving", extra=asdict(settings))
         _check_port(settings.port)
-        health.answer_in_background(self.folder / "health.sock", self._reason_not_ready)
-        if settings.use_nginx:
-            self._spawn("nginx", nginx.command(nginx.configure(settings, self.folder)))
+        # What loads the model takes longest, so it goes first; until its sockets are there nginx answers 503.
         if settings.multi_model:
             self._spawn("manager", [sys.executable, "-m", "byoc.serving.models"])
         else:
             gunicorn = ["gunicorn", "-c", str(PROGRAM / "gunicorn.conf.py"), "wsgi:app"]
             self._spawn("gunicorn", [sys.executable, "-m", *gunicorn])
+        health.answer_in_background(self.folder / "health.sock", self._reason_not_ready)
+        if settings.use_nginx:
+            self._spawn("nginx", nginx.command(nginx.configure(settings, self.folder)))
 
     def _spawn(self, name: str, command: list[str]) -> None:
         """Start a child in a process group of its own: a Ctrl-C on the terminal is for us to order.

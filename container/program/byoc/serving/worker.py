@@ -15,25 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import socket
-from gunicorn.http.wsgi import Response
 from gunicorn.workers.ggevent import GeventWorker
 
-from byoc.serving import access, runtime, websocket
+from byoc.serving import access, connection, runtime
 from byoc.serving.board import BEAT, Board, Slot
-from byoc.serving.invocations import PATH, Invocations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
+    from byoc.serving.invocations import Invocations
     from byoc.serving.service import Service
 
 log = logging.getLogger(__name__)
 
-# The two headers that WSGI has its own names for.
-NAMES = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
-# Headers of an answer without any of a handler's own.
-OWN_HEADERS = 3
 # Time for the last answers to leave before a stuck worker ends.
 FAREWELL = 0.5
 
@@ -65,52 +59,34 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def begin(self) -> None:
         """Load the model where it could not be shared, and show readiness; gunicorn's post_worker_init calls this."""
-        self.service, self.invocations = self.wsgi.extensions["service"], self.wsgi.wsgi_app
+        self.invocations = self.wsgi
+        self.service = self.invocations.service
         # Without nginx, gunicorn has the whole of HTTP to deal with; with a limit of requests, it has to count them.
         self.is_lean = self.service.settings.use_nginx and self.max_requests == sys.maxsize
         access.write_together()
         if not self.service.handler.loaded:
             self.service.load()
+        self.service.try_out()
         self.service.batcher.on_change = self.show
         self.show()
         runtime.open_door(self.door)
         gevent.spawn(self._beat)
 
-    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
-        """Answer a request: the one route that is under load with one write, and without what it does not need.
-
-        gunicorn's own way makes an environment of forty entries, asks its configuration two dozen times, and writes
-        headers and body one after the other: more work than a small prediction.
-        """
-        if req.path != PATH or req.method != "POST" or not self.is_lean:
-            return super().handle_request(listener_name, req, sock, addr)
-        environ = {"REQUEST_METHOD": "POST", "PATH_INFO": PATH, "QUERY_STRING": req.query}
-        for name, value in req.headers:
-            key = NAMES.get(name) or f"HTTP_{name.replace('-', '_')}"
-            environ[key] = f"{environ[key]},{value}" if key in environ else value
-        environ |= {"wsgi.input": req.body, "wsgi.input_terminated": True, "gunicorn.socket": sock}
-        status, headers, body = self.invocations.respond(environ)
-        if isinstance(body, bytes) and len(headers) == OWN_HEADERS:
-            lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-            sock.sendall(f"HTTP/1.1 {status}\r\n{lines}\r\n".encode("latin-1") + body)
-        else:
-            self._write(Response(req, sock, self.cfg), status, headers, [body] if isinstance(body, bytes) else body)
-        if req.should_close() or not self.alive:
-            raise StopIteration
-        return True
-
-    @staticmethod
-    def _write(response: Response, status: str, headers: list[tuple[str, str]], pieces: Iterable[bytes]) -> None:
-        """Write an answer by gunicorn, which checks a handler's own headers and makes chunks of pieces."""
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve a connection: POST /invocations in the lean way, any other request by gunicorn."""
+        if not self.is_lean:
+            super().handle(listener, client, addr)
+            return
+        client.setblocking(1)
         try:
-            response.start_response(status, headers)
-            for piece in pieces:
-                response.write(piece)
-            response.close()
-        finally:
-            close = getattr(pieces, "close", None)
-            if close is not None:
-                close()
+            unread = connection.serve(client, self.invocations.respond, lambda: self.alive)
+        except OSError as error:
+            log.debug("the other side went away: %s", error)
+            unread = b""
+        if unread:
+            super().handle(listener, connection.Replayed(client, unread), addr)
+        else:
+            client.close()
 
     def timeout_ctx(self) -> AbstractContextManager[object]:
         """Return the limit of an idle connection: nginx closes those itself."""
@@ -131,6 +107,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         while not self.service.batcher.is_stuck:
             self.show()
             if runtime.is_stopping() or not self.alive:
+                from byoc.serving import websocket  # noqa: PLC0415 - imported by now where there are conversations
+
                 websocket.end_all("the server is shutting down")
             gevent.sleep(BEAT)
         seconds = time.monotonic() - self.service.batcher.busy_since

@@ -66,7 +66,7 @@ def unpack(archive: Path, folder: Path) -> Path:
                 size, number = size + member.size, number + 1
                 if size > LARGEST or number > MOST:
                     raise CodeError(f"{archive.name} holds more than {MOST} files or {LARGEST >> 20} MiB of code")
-                members.extract(member, folder, filter="data")
+                _extract(members, member, folder)
     except (tarfile.TarError, EOFError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise CodeError(f"{archive.name} cannot be unpacked into {folder}: {error}") from error
@@ -74,6 +74,22 @@ def unpack(archive: Path, folder: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
+
+
+def _extract(members: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Extract a member that stays inside the folder; Python before 3.11.4 cannot tell of links, so it refuses them.
+
+    Raises:
+        tarfile.TarError: it does not, or is a device.
+
+    """
+    if hasattr(tarfile, "data_filter"):
+        members.extract(member, folder, filter="data")
+        return
+    inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
+    if not inside or not (member.isfile() or member.isdir()):
+        raise tarfile.ExtractError(f"{member.name!r} is outside the folder, a link or a device")
+    members.extract(member, folder)
 
 
 def _download(address: str, folder: Path) -> Path:

@@ -14,6 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 from byoc.schema import Schema
 from byoc.serving.app import create_app
 from byoc.serving.handler import Handler
+from byoc.serving.service import Service
 from byoc.serving.settings import Settings
 from tabular import features, model
 from tabular.model import TabularModel
@@ -45,7 +46,10 @@ def predict_fn(data: np.ndarray, given: TabularModel) -> object:
 def client(model_dir, environ=None, **functions):
     settings = Settings.from_environ({"SAGEMAKER_BASE_DIR": str(model_dir), **(environ or {})}, cpus=1, memory=1 << 30)
     given = {"model_fn": lambda folder: model.load(model_dir / "model"), "predict_fn": predict_fn, "takes": "array"}
-    return create_app(settings, Handler(**{**given, "fork_safe": True, **functions})).test_client()
+    service = Service(settings, Handler(**{**given, "fork_safe": True, **functions}))
+    if service.handler.fork_safe:
+        service.load()
+    return create_app(service).test_client()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import gevent
 import pytest
@@ -207,3 +208,112 @@ def test_the_model_runs_in_one_ordinary_thread_and_its_work_is_shown(model):
     assert os.getpid() not in threads
     poll(lambda: seen[-1] is False)
     assert True in seen
+
+
+# --- brief calls, on the event loop
+
+
+class Pure:
+    """Doubles numbers, in a time of its own making; notes the threads of its calls."""
+
+    def __init__(self, seconds=0.0):
+        self.seconds = seconds
+        self.threads = []
+        self.calls = []
+
+    def __call__(self, batch):
+        seconds = self.seconds
+        self.threads.append(threading.get_ident())
+        self.calls.append([*batch])
+        time.sleep(seconds)
+        return [value if isinstance(value, BaseException) else value * 2 for value in batch]
+
+    @property
+    def on_loop(self):
+        return [thread == threading.get_ident() for thread in self.threads]
+
+
+def pure(model, batch_rows=100):
+    return Batcher(model, queue=100, batch_rows=batch_rows, deadline=20.0, pure=True)
+
+
+def test_an_instant_call_needs_no_thread_once_its_time_is_known():
+    model = Pure()
+    batcher = pure(model)
+    assert [batcher.submit(value, 1, "all") for value in (1, 2, 3)] == [2, 4, 6]
+    assert model.on_loop == [False, True, True]
+
+
+def test_a_call_that_was_tried_out_needs_no_thread_at_all():
+    model = Pure()
+    batcher = pure(model)
+    batcher.try_out(0, 1)
+    assert batcher.submit(1, 1, "all") == 2
+    assert model.on_loop == [True, True]
+
+
+def test_brief_calls_are_made_in_their_turn_and_together():
+    model = Pure(0.0004)
+    batcher = pure(model)
+    for rows in (1, 2, 3, 4):
+        batcher.try_out(0, rows)
+    model.calls.clear()
+    spawned = submit(batcher, (1, 1, "all"), (2, 1, "all"), (3, 1, "all"))
+    assert [greenlet.get() for greenlet in spawned] == [2, 4, 6]
+    assert (model.calls, all(model.on_loop)) == ([[1, 2, 3]], True)
+
+
+def test_a_call_that_gains_nothing_by_company_goes_at_once():
+    model = Pure()
+    batcher = pure(model)
+    batcher.try_out(0, 1)
+    model.seconds = 0.0006
+    batcher.try_out(0, 50)
+    spawned = submit(batcher, (1, 50, "all"), (2, 50, "all"))
+    assert [greenlet.get() for greenlet in spawned] == [2, 4]
+    assert (model.calls[2:], all(model.on_loop)) == ([[1], [2]], True)
+
+
+def test_a_long_call_goes_to_the_thread_and_an_instant_one_passes_it():
+    model = Pure()
+    batcher = pure(model)
+    batcher.try_out(0, 1)
+    model.seconds = 1.0
+    (long,) = submit(batcher, (5, 64, "all"))
+    poll(lambda: len(model.calls) == 2)
+    model.seconds = 0.0
+    assert batcher.submit(1, 1, "all") == 2
+    assert not long.ready()
+    assert long.get() == 10
+    assert model.on_loop == [True, False, True]
+
+
+def test_a_call_that_became_slow_goes_back_to_the_thread():
+    model = Pure()
+    batcher = pure(model)
+    batcher.try_out(0, 1)
+    model.seconds = 0.1
+    for _ in range(2):
+        batcher.submit(1, 1, "all")
+    assert model.on_loop == [True, True, False]
+
+
+def test_what_shares_no_calls_is_never_instant():
+    model = Pure()
+    batcher = pure(model)
+    batcher.try_out(0, 1)
+    batcher.submit(1, 1, None)
+    assert model.on_loop == [True, False]
+
+
+def test_failures_on_the_loop_are_counted_and_raised():
+    batcher = pure(Pure())
+    batcher.try_out(0, 1)
+    with pytest.raises(ZeroDivisionError):
+        batcher.submit(ZeroDivisionError(), 1, "all")
+    assert batcher.failures == 1
+    with pytest.raises(RowError):
+        batcher.submit(RowError("bad"), 1, "all")
+    assert batcher.failures == 1
+    assert batcher.submit(1, 1, "all") == 2
+    assert batcher.failures == 0

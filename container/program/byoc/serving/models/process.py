@@ -26,6 +26,7 @@ from byoc.serving.board import BEAT
 from byoc.serving.errors import RequestError
 from byoc.serving.handler import Handler, load_module
 from byoc.serving.models.admission import no_memory
+from byoc.serving.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,10 +72,10 @@ def main(settings: Settings, name: str, folder: Path, door: Path, report: Connec
     _name_every_log_line(name)
     _end_me_first(LOADING)
     try:
-        app = create_app(replace(settings, model_dir=folder), OneOfMany.from_module(load_module()))
-        service = app.extensions["service"]
-        if not service.handler.loaded:
-            service.load()
+        service = Service(replace(settings, model_dir=folder), OneOfMany.from_module(load_module()))
+        service.load()
+        app = create_app(service)
+        service.try_out()
         server = WSGIServer(_listen(door), app, spawn=Pool(), log=None, error_log=LoggingLogAdapter(log, logging.ERROR))
     except Exception as error:  # noqa: BLE001 - whatever it is, the manager is told
         told = _explain(error)
