@@ -154,7 +154,7 @@ def serving(system: System, model: Model, folder: Path, workers: int = 2) -> Ite
         while not _answers(place.port, system, body):
             if time.monotonic() - began > LONGEST_START or not all(map(processes.start_time, pids)):
                 raise ServerError(f"{system.name} did not start: {' | '.join(log.read_text().splitlines()[-5:])}")
-            time.sleep(0.02)
+            time.sleep(0.005)
         yield Server(system, place, pids, time.monotonic() - began)
 
 

@@ -24,6 +24,7 @@ MEBIBYTE = 1 << 20
 # Models that may be loaded until memory is short, and what of it the first three of them do not need.
 MOST_MODELS = 24
 SLACK = 32 * MEBIBYTE
+ENDING_SECONDS = 5.0
 CYCLES = 50
 CYCLING_SECONDS = 20.0
 CROWDED_SECONDS = 6.0
@@ -147,8 +148,9 @@ def check_90_memory(subject: Subject) -> str:
             try:
                 answer = server.load(f"m{number}")
             except Failed as failed:
-                running = server.container.state()["Running"]
-                raise Failed(f"{told}: {failed}{'' if running else '; the container ended'}") from failed
+                # A connection ends a moment before the container does.
+                ended = server.container.wait(ENDING_SECONDS) is not None
+                raise Failed(f"{told}: {failed}{'; the container ended' if ended else ''}") from failed
             if answer.status != OK:
                 break
         if answer.status == OK:

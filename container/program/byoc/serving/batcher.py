@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 INSTANT, BRIEF = 0.0001, 0.001
 # As many times as long as a call for one row, a call gains little by taking others along: it is made at once too.
 LITTLE_GAIN = 4
+# How long, of the last call's time, the next one lets requests that keep arriving join it.
+SHARE_ARRIVING = 1 / 4
 # How much of a call that took longer than expected is believed; one that took less is believed at once.
 DOUBT = 1 / 32
 
@@ -208,7 +210,8 @@ class Batcher:
                     item.timings.predict += took
                 self._finish(batch, results)
                 # Answers leave, and what has arrived meanwhile joins the next call.
-                gevent.sleep(0)
+                with gevent.Timeout(took * SHARE_ARRIVING, False):
+                    gevent.idle()
         finally:
             self._dispatching = False
             self._set_busy(0.0)

@@ -47,7 +47,7 @@ SENT_ROWS = 1024
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # Rows of the largest call that is tried out before the first request, and how often each size is.
-MOST_TRIED, TRIES = 128, 3
+MOST_TRIED, TRIES = 128, 2
 
 
 class Service:

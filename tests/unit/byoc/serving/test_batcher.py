@@ -210,6 +210,30 @@ def test_the_model_runs_in_one_ordinary_thread_and_its_work_is_shown(model):
     assert True in seen
 
 
+def test_who_was_just_answered_joins_the_next_call():
+    """Else clients stay split for ever into those that wait and those that are served."""
+    calls = []
+
+    def double(batch):
+        calls.append(len(batch))
+        time.sleep(0.04)
+        return [value * 2 for value in batch]
+
+    batcher = Batcher(double, queue=100, batch_rows=100, deadline=20.0)
+
+    def ask():
+        for _ in range(6):
+            batcher.submit(1, 1, "all")
+            # As the answer's way out and the next request's way in.
+            for _ in range(5):
+                gevent.sleep(0)
+
+    first = gevent.spawn(ask)
+    poll(lambda: calls)
+    gevent.joinall([first, *(gevent.spawn(ask) for _ in range(3))], timeout=20)
+    assert calls == [1, *[4] * 5, 3]
+
+
 # --- brief calls, on the event loop
 
 
