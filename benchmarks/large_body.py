@@ -1,4 +1,6 @@
-"""How much memory a worker takes for a body of any size: `python -m benchmarks.large_body --megabytes 1000`.
+"""How much memory a worker takes for a body of any size.
+
+    PYTHONPATH=container/program python -m benchmarks.large_body --megabytes 1000
 
 Trains on scikit-learn's digits, serves behind nginx, sends the rows again and again as one CSV body, and prints the
 worker's peak of resident memory and the time it took.

@@ -40,7 +40,7 @@ LEGEND = (
     ("ours", "ours"),
     ("ours-sklearn", "without ONNX"),
     ("", "others"),
-    ("echo", "limit: the stack without a model"),
+    ("echo", "gunicorn without a model"),
 )
 LEFT_OUT = ("predict", "nginx", "flask-echo", "ours-public")
 
