@@ -38,6 +38,8 @@ INSTANT, BRIEF = 0.0001, 0.001
 LITTLE_GAIN = 4
 # How long, of the last call's time, the next one lets requests that keep arriving join it.
 SHARE_ARRIVING = 1 / 4
+# Seconds for the last answers to leave before a stuck worker ends.
+FAREWELL = 0.5
 # How much of a call that took longer than expected is believed; one that took less is believed at once.
 DOUBT = 1 / 32
 
@@ -193,10 +195,15 @@ class Batcher:
         """Whether the running prediction has outlived every request's deadline."""
         return bool(self.busy_since) and time.monotonic() - self.busy_since > self._deadline + 1.0
 
-    def abandon(self) -> None:
-        """Answer 503 to all that wait; the worker is about to end."""
+    def abandon(self, whose: str) -> None:
+        """Answer 503 to all that wait, and let the answers leave: the worker or process, which is named, is to end."""
+        seconds = time.monotonic() - self.busy_since
+        log.error(
+            "a prediction has been running for %.0f s and cannot be interrupted; replacing this %s", seconds, whose
+        )
         while self._waiting:
             self._waiting.popleft().result.set_exception(overloaded("the worker is being replaced", retry_after=1))
+        gevent.sleep(FAREWELL)
 
     def _dispatch(self) -> None:
         try:

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Time for the last answers to leave before a stuck worker ends.
-FAREWELL = 0.5
-
 
 class Worker(GeventWorker):  # type: ignore[misc]
     """A worker that tells the notice board how it does, and ends itself when a prediction never returns."""
@@ -111,11 +108,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
                 websocket.end_all("the server is shutting down")
             gevent.sleep(BEAT)
-        seconds = time.monotonic() - self.service.batcher.busy_since
-        log.error("a prediction has been running for %.0f s and cannot be interrupted; replacing this worker", seconds)
         self.close_door()
-        self.service.batcher.abandon()
-        gevent.sleep(FAREWELL)
+        self.service.batcher.abandon("worker")
         access.flush()
         # The thread that is stuck would keep an ordinary exit waiting.
         os._exit(1)

@@ -146,7 +146,7 @@ def test_a_prediction_that_never_returns_is_seen_and_those_waiting_are_let_go(mo
     batcher.busy_since -= 22.0
     assert batcher.is_stuck
     waiting = submit(batcher, (1, 1, "a"), (2, 1, None))
-    batcher.abandon()
+    batcher.abandon("worker")
     assert [outcome(each) for each in waiting] == [503, 503]
     model.gate.set()
     assert first.get(timeout=20) == 0

@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +44,6 @@ LOADING, LOADED = 1000, 500
 BACKLOG = 2048
 # Seconds in which the last of them are.
 ACCEPTING = 0.02
-# Time for the last answers to leave before a stuck process ends.
-FAREWELL = 0.5
 
 
 class OneOfMany(Handler):
@@ -116,10 +113,7 @@ def _watch(batcher: Batcher) -> None:
         if os.getppid() != template:
             os._exit(1)
         gevent.sleep(BEAT)
-    seconds = time.monotonic() - batcher.busy_since
-    log.error("a prediction has been running for %.0f s and cannot be interrupted; replacing this process", seconds)
-    batcher.abandon()
-    gevent.sleep(FAREWELL)
+    batcher.abandon("process")
     # The thread that is stuck would keep an ordinary exit waiting.
     os._exit(1)
 
