@@ -8,7 +8,8 @@ where a model is `pure`, which is to say that how long it takes depends on the r
 brief run on the event loop instead: instant ones at once, beside whatever runs in the thread, others when their turn
 comes.
 
-All methods run on the event loop, so nothing here needs a lock; only `Batcher._run` runs in the thread.
+All methods run on the event loop, so nothing here needs a lock; only `Batcher._run`, with what it calls, is for the
+thread too.
 """
 
 from __future__ import annotations
@@ -150,18 +151,13 @@ class Batcher:
 
     def try_out(self, data: Any, rows: int) -> None:
         """Make a call for nobody, to know before the first request how long it takes."""
-        results, took = self._run([Item(data, rows, None, Timings())])
+        results, took = self._timed(lambda: self._call([data]), 1)
         if not isinstance(results[0], BaseException):
             self._pace.note(rows, took)
 
     def _at_once(self, data: Any, rows: int, timings: Timings) -> Any:
         """Return the result of a call on the event loop, past those that wait."""
-        began = time.monotonic()
-        try:
-            (result,) = self._call([data])
-        except Exception as error:  # noqa: BLE001 - as in `_run`
-            result = error
-        took = time.monotonic() - began
+        (result,), took = self._timed(lambda: self._call([data]), 1)
         self._pace.note(rows, took)
         timings.predict += took
         return self._told(result)
@@ -258,11 +254,19 @@ class Batcher:
         return batch
 
     def _run(self, batch: Sequence[Item]) -> tuple[Sequence[Any], float]:
+        step = batch[0].step
+        if step is not None:
+            return self._timed(lambda: [step()], 1)
+        return self._timed(lambda: self._call([item.data for item in batch]), len(batch))
+
+    @staticmethod
+    def _timed(call: Callable[[], Sequence[Any]], count: int) -> tuple[Sequence[Any], float]:
+        """Return what a call returned for so many items, or what it raised for each, and the seconds it took."""
         began = time.monotonic()
         try:
-            results = self._call([item.data for item in batch]) if batch[0].step is None else [batch[0].step()]
+            results = call()
         except BaseException as error:  # noqa: BLE001 - user code may raise SystemExit; the request fails, not the worker
-            results = [error] * len(batch)
+            results = [error] * count
         return results, time.monotonic() - began
 
     def _finish(self, batch: Sequence[Item], results: Sequence[Any]) -> None:
