@@ -172,3 +172,8 @@ Model = TabularModel | CompiledModel | ManyRows
 def versions() -> dict[str, str]:
     """Return the versions of what a model's numbers depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def open_model(file: Path) -> Model:
+    """Read the folder of a ``schema.json``; as `load`."""
+    return load(file.parent)
