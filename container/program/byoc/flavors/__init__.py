@@ -59,6 +59,10 @@ FLAVORS = (
     Flavor("the sample algorithm", "tabular.model", ("schema.json",), fork_safe=True, pure=True, sign=signs.of_tabular),
     Flavor("scikit-learn, as skops", "byoc.flavors.sklearn", ("model.skops",), fork_safe=True),
     Flavor("ONNX", "byoc.flavors.onnx", ("model.onnx",), fork_safe=True, pure=True),
+    Flavor("PyTorch, as safetensors", "byoc.flavors.torch", ("model.safetensors",), extra="torch"),
+    Flavor("PyTorch, by torch.export", "byoc.flavors.torch", ("*.pt2",), extra="torch"),
+    Flavor("PyTorch, as TorchScript", "byoc.flavors.torch", ("*.pt", "*.pth"), extra="torch", sign=signs.of_torchscript),
+    Flavor("PyTorch, pickled", "byoc.flavors.torch_pickle", ("*.pt", "*.pth", "*.ckpt"), sign=signs.of_torch_pickle),
 )
 
 
