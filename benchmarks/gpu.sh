@@ -9,6 +9,7 @@ main() {
     root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     cd "$root"
     install_wheels "$tools/site"
+    mkdir -p "$tools"
     unpack_debs "$tools/deb"
     export PATH="$tools/deb/usr/bin:$tools/deb/usr/sbin:$PATH:/usr/sbin"
     export LD_LIBRARY_PATH="$tools/deb/usr/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
@@ -19,7 +20,8 @@ main() {
 
 install_wheels() {
     compgen -G '.whl/*.whl' >/dev/null || return 0
-    "${PYTHON:-python3}" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target "$1" .whl/*.whl
+    "${PYTHON:-python3}" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target "$1" .whl/*.whl ||
+        echo "going on without the wheels in .whl" >&2
 }
 
 unpack_debs() {

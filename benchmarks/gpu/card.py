@@ -36,6 +36,9 @@ def watched() -> Iterator[dict[str, float]]:
             said = process.communicate()[0]
     rows = [line.split(", ") for line in said.splitlines()]
     samples = [[float(cell) for cell in row] for row in rows if len(row) == len(FIELDS) and "[N/A]" not in row]
+    # From its first work to its last: before that, a program only imports.
+    busy = [number for number, sample in enumerate(samples) if sample[0]]
+    samples = samples[busy[0] : busy[-1] + 1] if busy else samples
     if samples:
         means = [round(statistics.fmean(column), 1) for column in zip(*samples, strict=True)]
         found.update(zip(NAMES, means, strict=True), gpu_samples=len(samples))

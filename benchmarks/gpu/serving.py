@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from benchmarks.gpu import card, vision
 from benchmarks.gpu.training import variables
 from benchmarks.models import Request
 from benchmarks.servers import serving
-from benchmarks.systems import PROGRAM, Launch, System
+from benchmarks.systems import PATH, PROGRAM, Launch, System
 from byoc import flavors
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.gpu.training import Task
+    from benchmarks.servers import Server
     from benchmarks.systems import Place
 
 BATCH = 256
 REQUESTS_PER_CLIENT = 2
-WARM_UP = 2.0
+WARM_UP = 1.0
 
 
 @dataclass(frozen=True)
@@ -88,34 +90,36 @@ def systems(kind: str) -> list[System]:
     """Return the servers that are measured."""
     format_ = {"media_type": "application/x-npy", "encode": npy} if kind == "vision" else {"encode": csv}
     return [
-        System("serve", "natural batching", _launch(alone=False), **format_),
-        System("one a call", "BATCHABLE = False", _launch(alone=True), **format_),
+        System("serve", "natural batching", _launch(), **format_),
+        System("one a call", "BATCHABLE = False", _launch(BATCHABLE="false"), **format_),
     ]
 
 
-def measure(
-    task: Task, clients: Sequence[int], workers: Sequence[int], seconds: float, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
+def measure(task: Task, clients: Sequence[int], seconds: float, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Return a row for each server and number of clients, and what the model does without a server."""
     model = Model(task.base, _images(task))
     rows = [{"what": f"serving {task.kind}", **row} for row in _limits(model, seconds)]
-    for system in systems(task.kind):
-        for count in workers:
-            folder = task.base / f"{system.name}-{count}".replace(" ", "-")
-            with serving(system, model, folder, count) as server:  # type: ignore[arg-type]
-                say(f"{system.name}, {count} workers: started in {server.start:.1f} s")
-                for number in clients if count == workers[0] else clients[-1:]:
-                    bodies = server.prepare(model.requests(number, 1), folder / f"bodies-{number}")
-                    server.load(number, bodies, WARM_UP)
-                    with card.watched() as seen:
-                        load, _ = server.load(number, bodies, seconds)
-                    name = f"{system.name}, {count} worker{'s'[: count - 1]}"
-                    told = {"clients": number, "images_per_s": round(load.rate, 1), "p50_ms": load.p50}
-                    told |= {"p99_ms": load.p99, "failures": load.failures}
-                    rows.append({"what": f"serving {task.kind}", "system": name, **told, **seen})
-                    say(", ".join(f"{key} {value}" for key, value in rows[-1].items()))
-                    shutil.rmtree(bodies)
+    serve, alone = systems(task.kind)
+    for system, workers, numbers in (serve, 1, clients), (serve, 2, clients[-1:]), (alone, 1, clients[-2:]):
+        name = f"{system.name}, {workers} worker{'s'[: workers - 1]}"
+        folder = task.base / name.replace(" ", "-").replace(",", "")
+        with serving(system, model, folder, workers) as server:  # type: ignore[arg-type]
+            say(f"{name}: started in {server.start:.1f} s")
+            for number in numbers:
+                row = {"what": f"serving {task.kind}", "system": name, "clients": number}
+                rows.append({**row, **_load(server, model.requests(number, 1), seconds)})
+                say(", ".join(f"{key} {value}" for key, value in rows[-1].items()))
     return rows
+
+
+def _load(server: Server, requests: Sequence[Sequence[Request]], seconds: float) -> dict[str, float]:
+    bodies = server.prepare(requests, server.place.folder / "bodies")
+    server.load(len(requests), bodies, WARM_UP)
+    with card.watched() as seen:
+        load, _ = server.load(len(requests), bodies, seconds)
+    shutil.rmtree(bodies)
+    told = {"images_per_s": round(load.rate, 1), "p50_ms": load.p50, "p99_ms": load.p99, "failures": load.failures}
+    return {**told, **seen}
 
 
 def _limits(model: Model, seconds: float) -> list[dict[str, Any]]:
@@ -146,25 +150,27 @@ def _limits(model: Model, seconds: float) -> list[dict[str, Any]]:
 
 def _images(task: Task) -> NDArray[Any]:
     if task.kind == "vision":
-        return np.load(task.data / "images.npy", mmap_mode="r")[: 4 * BATCH].reshape(-1, int(np.prod(vision.SHAPE)))
+        images: NDArray[Any] = np.load(task.data / "images.npy", mmap_mode="r")[: 4 * BATCH]
+        return images.reshape(-1, int(np.prod(vision.SHAPE)))
     return np.loadtxt(task.data / "digits.csv", delimiter=",")[:, 1:]
 
 
-def _launch(*, alone: bool) -> Callable[[Place], Launch]:
+def _launch(**extra: str) -> Callable[[Place], Launch]:
     def launch(place: Place) -> Launch:
-        program = PROGRAM
-        if alone:
-            program = place.folder / "program"
-            program.mkdir()
-            for path in PROGRAM.iterdir():
-                # Python looks for modules beside the script itself, not beside a link to it.
-                if path.name == "serve":
-                    shutil.copy(path, program)
-                elif path.name not in ("predictor.py", "__pycache__"):
-                    (program / path.name).symlink_to(path)
-            shutil.copy(Path(__file__).with_name("alone.py"), program / "predictor.py")
-        own = variables(place.model.base)
+        program = place.folder / "program"
+        program.mkdir()
+        for path in PROGRAM.iterdir():
+            # Python looks for modules beside the script itself, not beside a link to it.
+            if path.name == "serve":
+                shutil.copy(path, program)
+            elif path.name not in ("predictor.py", "__pycache__"):
+                (program / path.name).symlink_to(path)
+        shutil.copy(Path(__file__).with_name("predictor.py"), program)
+        own = {**variables(place.model.base), **extra}
         own |= {"SAGEMAKER_BIND_TO_PORT": str(place.port), "MODEL_SERVER_WORKERS": str(place.workers)}
+        # Without nginx, on a machine where none can be had, gunicorn alone is measured.
+        has_nginx = shutil.which("nginx", path=PATH) and subprocess.run(["nginx", "-v"], check=False).returncode == 0
+        own["SAGEMAKER_USE_NGINX"] = str(bool(has_nginx)).lower()
         own["PYTHONPATH"] = f"{program}:{own['PYTHONPATH']}"
         return Launch([[sys.executable, str(program / "serve")]], own)
 

@@ -1,7 +1,8 @@
-"""A predictor.py that calls the model once a request: what a server without batching does."""
+"""A predictor.py for any model that is known by its files; with BATCHABLE=false it is called once a request."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BATCHABLE = False
+BATCHABLE = os.environ.get("BATCHABLE") != "false"
 
 
 def model_fn(model_dir: str) -> flavors.Model:
