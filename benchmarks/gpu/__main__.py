@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     seconds = options.seconds or (2 if options.quick else 4)
     rows: list[dict[str, Any]] = []
-    document = {"machine": {**results.describe(1, seconds), **card.describe()}, "rows": rows, "troubles": {}}
+    troubles: dict[str, str] = {}
+    machine = {**results.describe(1, seconds), **card.describe()}
+    document = {"machine": machine, "rows": rows, "troubles": troubles}
     options.out.mkdir(parents=True, exist_ok=True)
     # Readable for nginx, whose workers may be another user.
     with tempfile.TemporaryDirectory(prefix="byoc-bench-") as name:
@@ -43,13 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 try:
                     _measure(task, seconds, quick=options.quick, rows=rows)
                 except Exception as error:  # noqa: BLE001 - what was measured by then is kept
-                    document["troubles"][task.kind] = f"{type(error).__name__}: {error}"
+                    troubles[task.kind] = f"{type(error).__name__}: {error}"
                 (options.out / "gpu.json").write_text(json.dumps(document, indent=1) + "\n")
     for line in table(rows):
         print(line)
-    for kind, trouble in document["troubles"].items():
+    for kind, trouble in troubles.items():
         print(f"not measured to the end: {kind}: {trouble}")
-    return int(bool(document["troubles"]) or any(row.get("failures") for row in rows))
+    return int(bool(troubles) or any(row.get("failures") for row in rows))
 
 
 def _tasks(folder: Path, quick: bool) -> list[training.Task]:
