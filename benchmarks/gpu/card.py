@@ -75,7 +75,7 @@ def training_step(module: torch.nn.Module, batch: list[torch.Tensor]) -> Callabl
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             loss = torch.nn.functional.cross_entropy(module(batch[0]), batch[1])
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
 
     return step
