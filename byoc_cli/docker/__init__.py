@@ -5,6 +5,9 @@ import click
 from byoc_cli.docker.base import base_command
 from byoc_cli.docker.build import build_command
 from byoc_cli.docker.image import image_command
+from byoc_cli.docker.invoke_local import invoke_local_command
+from byoc_cli.docker.push import push_command
+from byoc_cli.docker.run_local import run_local_command
 
 EPILOG = """\b
 Examples:
@@ -21,6 +24,5 @@ def docker() -> None:
     """Build images, run them here, push them."""
 
 
-docker.add_command(build_command)
-docker.add_command(image_command)
-docker.add_command(base_command)
+for command in (build_command, push_command, run_local_command, invoke_local_command, image_command, base_command):
+    docker.add_command(command)

@@ -32,7 +32,8 @@ class Description:
     def __str__(self) -> str:
         """As one would say it."""
         training = ", and fit, which `train` runs" if self.trains else ""
-        return f"{self.convention} {', '.join(self.found)} in {self.entry_point}{training}"
+        kind = "" if list(self.found) == [self.convention] else f"{self.convention} "
+        return f"{kind}{', '.join(self.found)} in {self.entry_point}{training}"
 
 
 def describe(client: Client, image: str) -> Description:
