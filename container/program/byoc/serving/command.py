@@ -83,7 +83,7 @@ def _describe() -> int:
         "convention": handler.convention,
         "found": list(handler.names),
         "bidirectional_streaming": handler.converse_fn is not None,
-        "trains": entry.is_own or callable(getattr(entry.load(), "fit", None)),
+        "trains": (entry.file.parent / "train").is_file() or callable(getattr(entry.load(), "fit", None)),
     }
     sys.stdout.write(json.dumps(told) + "\n")
     return 0

@@ -77,7 +77,7 @@ class Handler:
         convention: whose functions they are, for people.
         names: what they are called in the user's file.
         properties: what a context tells of the server.
-        home: the working directory, which the user's code is to leave as it is.
+        home: the working directory, which its calls are to leave as it is.
 
     """
 
@@ -154,8 +154,8 @@ class Handler:
             log.exception("the model could not be loaded")
             cause = _as_memory_error(error)
             raise ModelError(f"{self._loader} failed: {type(error).__name__}: {error}") from cause
-        finally:
-            self._come_home()
+        # Where loading leaves the process is where its calls expect to be.
+        self.home = str(Path.cwd())
         self._check_model()
         self.takes = getattr(self.model, "takes", self.takes)
         self.schema = getattr(self.model, "schema", None)

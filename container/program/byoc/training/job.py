@@ -128,8 +128,8 @@ def run(
     try:
         environment = TrainingEnvironment.read(os.environ)
         logging.getLogger().setLevel(environment.log_level)
-        # The one place that decides who trains: a script that the job brings along, else the image's own fit.
-        brought = script.find(environment)
+        # The one place that decides who trains: a script that the job brings along, else the image's own.
+        brought = script.find(environment) or script.beside(entry)
         if brought:
             names = script.run(brought, environment, notice)
         else:
@@ -153,8 +153,8 @@ def _fit_of(entry: EntryPoint) -> Callable[[Job], None]:
     fit: Callable[[Job], None] | None = getattr(entry.load(), "fit", None)
     if not callable(fit):
         raise UserError(
-            f"{entry.file.name} defines no fit(job), so this image only serves; define one, or give the job a script "
-            "of its own (sagemaker_program)"
+            f"{entry.file.name} defines no fit(job), and there is no file train beside it, so this image only serves; "
+            "write one of them, or give the job a script of its own (sagemaker_program)"
         )
     return fit
 
