@@ -198,8 +198,11 @@ class Service:
             request.timings.encode += time.monotonic() - began
         if call.context is not None:
             answer.status = call.context.status
-            answer.headers |= _checked(call.context.response_headers)
-            answer.media_type = answer.headers.pop(CONTENT_TYPE, answer.media_type)
+            for name, value in _checked(call.context.response_headers).items():
+                if name.lower() == CONTENT_TYPE.lower():
+                    answer.media_type = value
+                else:
+                    answer.headers[name] = value
         return answer
 
     def _in_pieces(
