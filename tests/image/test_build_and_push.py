@@ -213,7 +213,9 @@ def test_pushes_an_image_that_is_built_already(
         assert registry.tags(target) == wanted
         assert ecr.scans_on_push(endpoint, target) is True
         assert {registry.manifest(target, tag)[0] for tag in wanted} == {ecr.DOCKER_V2}
-        image_id = checkout.bash('docker image inspect --format "{{.Id}}" "$1" "$2"', built, f"{registry.host}/{target}")
+        image_id = checkout.bash(
+            'docker image inspect --format "{{.Id}}" "$1" "$2"', built, f"{registry.host}/{target}"
+        )
         assert len(set(image_id.stdout.split())) == 1, image_id.stderr
     finally:
         checkout.bash('docker image ls -q --filter "reference=*/$1" | sort -u | xargs -r docker image rm -f', target)
@@ -450,6 +452,13 @@ def test_every_docker_client_tells_good_manifests_from_bad(
         assert (done.returncode == 0) == (kind == "good"), (client, done.stderr)
         if kind != "good":
             assert_one_clear_line(done, "SageMaker refuses this image", "docker buildx build")
+
+
+@pytest.mark.docker
+def test_a_bad_image_that_was_built_elsewhere_is_to_be_built_again(checkout: Checkout, registry: ecr.Registry) -> None:
+    address = f"{registry.host}/{checkout.name}@{bad_manifest(registry, checkout.name, 'index')}"
+    done = checkout.source(f"REGISTRY={registry.host} LOCAL=churn\nfind_docker\nverify_manifest {address}")
+    assert_one_clear_line(done, "SageMaker refuses this image", "build it again by byoc docker build")
 
 
 @pytest.mark.parametrize(
