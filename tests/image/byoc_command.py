@@ -31,7 +31,7 @@ def environ(folder: Path, package: Path = ROOT) -> dict[str, str]:
     return {**os.environ, **own}
 
 
-def byoc(folder: Path, *arguments: str, package: Path = ROOT) -> engine.Finished:
+def byoc(folder: Path, *arguments: str, package: Path = ROOT, seconds: float = 280) -> engine.Finished:
     """Run a command to its end."""
     return subprocess.run(
         [*PROGRAM, *arguments],
@@ -40,7 +40,7 @@ def byoc(folder: Path, *arguments: str, package: Path = ROOT) -> engine.Finished
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=seconds,
     )
 
 
