@@ -3,9 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 from superai.meta_ai.base.base_ai import BaseModel
 
+from byoc.errors import RowError
 from byoc.flavors import sklearn
+
+# Others are answered with 415.
+CONTENT_TYPES = ["application/json"]
 
 
 class ModelHandler(BaseModel):
@@ -16,8 +21,11 @@ class ModelHandler(BaseModel):
         self.model = sklearn.load(Path(weights_path))
 
     def preprocess(self, request):
-        """Return the rows of a request, [{"body": bytes}]."""
-        return json.loads(request[0]["body"])["instances"]
+        """Return the rows of a request, [{"body": bytes}]; a RowError is answered with 400."""
+        try:
+            return np.array(json.loads(request[0]["body"])["instances"], dtype=float).reshape(-1, 4)
+        except (ValueError, KeyError, TypeError) as error:
+            raise RowError('the body must be {"instances": [[4 numbers], ...]}') from error
 
     def predict(self, inputs):
         """Return a species a row."""

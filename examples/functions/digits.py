@@ -10,6 +10,8 @@ from byoc.errors import RowError
 from byoc.flavors import sklearn
 
 METRICS = ["validation:accuracy"]
+# What input_fn reads; others are answered with 415.
+CONTENT_TYPES = ["image/png", "image/jpeg"]
 
 
 def fit(job):
@@ -35,7 +37,7 @@ def input_fn(body, content_type):
     try:
         picture = Image.open(io.BytesIO(body)).convert("L")
     except UnidentifiedImageError:
-        raise RowError(f"the body is no picture ({content_type}); send image/png") from None
+        raise RowError(f"the body is no {content_type}") from None
     count = max(1, round(picture.height / picture.width))
     return np.asarray(picture.resize((8, 8 * count)), dtype=float).reshape(count, 64) / 255 * 16
 

@@ -4,7 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
+
+from byoc.errors import RowError
 from byoc.flavors import sklearn
+
+# Others are answered with 415.
+CONTENT_TYPES = ["application/json"]
 
 
 class ModelHandler:
@@ -30,8 +36,15 @@ class ModelHandler:
 
     def handle(self, data):
         """Answer a request: JSON in, JSON out."""
-        rows = json.loads(data[0]["body"])["instances"]
-        return [json.dumps({"species": self.model.predict(rows).tolist()})]
+        return [json.dumps({"species": self.model.predict(rows_of(data[0]["body"])).tolist()})]
+
+
+def rows_of(body):
+    """Return the rows of {"instances": [[5.1, 3.5, 1.4, 0.2]]}; a RowError is answered with 400."""
+    try:
+        return np.array(json.loads(body)["instances"], dtype=float).reshape(-1, 4)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RowError('the body must be {"instances": [[4 numbers], ...]}') from error
 
 
 _service = ModelHandler()

@@ -44,8 +44,13 @@ def test_an_example_answers_with_a_model_that_train_made(
     variables = {"BYOC_ENTRY_POINT": str(EXAMPLES / example / "handler.py"), "BYOC_ENTRY_POINT_METHOD": method}
     with serving(trained_on("iris").base, **variables) as started:
         answer = started.post(json.dumps(ROWS), "application/json")
+        bad = [started.post(body, "application/json") for body in ("", "[", '{"instances": [[1, 2]]}')]
+        strange = started.post(json.dumps(ROWS), "text/csv")
+        declined = started.post(json.dumps(ROWS), "application/json", Accept="text/csv")
     assert answer.json() == {"species": ["setosa", "virginica"]}
     assert answer.headers["Content-Type"] == "application/json"
+    assert [each.status_code for each in bad] == [400] * 3
+    assert (strange.status_code, declined.status_code) == (415, 406)
 
 
 WRONG = {

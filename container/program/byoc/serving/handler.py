@@ -6,7 +6,7 @@ import inspect
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -20,7 +20,6 @@ from byoc.serving.context import Context, system_properties
 from byoc.serving.formats import records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import ModuleType
 
     from byoc.serving.formats.records import Records
@@ -74,6 +73,7 @@ class Handler:
         fork_safe: whether the model may be loaded once and shared by forked workers.
         batchable: whether rows of several requests may go into one call.
         pure: whether predict_fn only computes, in a time that depends on the rows alone, and may run beside itself.
+        content_types: media types that it decodes itself; other requests are refused. () leaves that to it.
         convention: whose functions they are, for people.
         names: what they are called in the user's file.
         properties: what a context tells of the server.
@@ -91,6 +91,7 @@ class Handler:
     fork_safe: Trait = False
     batchable: bool = True
     pure: Trait = False
+    content_types: Sequence[str] = ()
     convention: str = "functions"
     names: tuple[str, ...] = ()
     model: Any = None
@@ -268,8 +269,9 @@ class Handler:
 
 
 def settings_of(module: ModuleType) -> dict[str, Any]:
-    """Return what a module says of its model: `fork_safe`, `batchable` and `pure`, as far as it does."""
-    return {name.lower(): getattr(module, name) for name in ("FORK_SAFE", "BATCHABLE", "PURE") if hasattr(module, name)}
+    """Return what a module says of its model and its requests, by the names of `Handler`, as far as it does."""
+    names = ("FORK_SAFE", "BATCHABLE", "PURE", "CONTENT_TYPES")
+    return {name.lower(): getattr(module, name) for name in names if hasattr(module, name)}
 
 
 def call(function: Callable[..., Any], *arguments: Any, context: Context | None) -> Any:

@@ -157,6 +157,8 @@ class Service:
         # Both before any work is done: what nobody can read, or accepts, need not be computed.
         output = None if handler.encodes else formats.encoder(request.accept, default)
         source = formats.decoder(request.content_type) if handler.decodes else None
+        if source is None and handler.content_types:
+            formats.check_type(request.content_type, handler.content_types)
         body, rest = _taken(request.blocks(self.settings.max_payload), PIECE)
         if source and output and handler.shares_calls:
             blocks: Iterable[bytes] = chain([body], rest)

@@ -1,8 +1,8 @@
 """Script mode: a script of the user's own, as SageMaker's SDKs send it, run in place of the image's `fit`.
 
 Hyperparameters ``sagemaker_program`` and ``sagemaker_submit_directory`` name it and where it is; so do the variables
-that `byoc.env` reads. A file `train` beside the image's entry point, as the classic layout has it, is one as well. It is
-called as it would be in SageMaker's own images: with the hyperparameters as arguments and the variables of
+that `byoc.env` reads. A file `train` beside the image's entry point, as the classic layout has it, is one as well.
+It is called as it would be in SageMaker's own images: with the hyperparameters as arguments and the variables of
 `byoc.training.sm_env`. It writes into the model folder itself.
 """
 

@@ -13,6 +13,7 @@ from byoc.entry import STANDINS
 from byoc.errors import ModelError, UserError
 from byoc.serving import conventions
 from byoc.serving.context import Context
+from byoc.serving.errors import RequestError
 from byoc.serving.formats import records
 from byoc.serving.handler import Call
 
@@ -205,6 +206,8 @@ RETURNED = {
     "bytes": ("b'a'", (b"a", "text/plain")),
     "values": ("[{'a': float('nan')}]", (b'{"a":null}', "application/json")),
     "a dict": ("{'a': 1}", (b'{"a":1}', "application/json")),
+    "text that is JSON": ("'[1]'", ("[1]", "application/json")),
+    "text that only looks so": ("'[1'", ("[1", "text/plain")),
     "an array": ("__import__('numpy').array([1, 2])", (b"[1,2]", "application/json")),
     "nothing": ("None", (b"null", "application/json")),
 }
@@ -243,6 +246,18 @@ def handle(data, context):
     call = Call(None, b"", "", "text/plain", Context("the id", Headers({"x-in": "1"})))
     assert conventions.find(module(source)).predict([call]) == [("the id", "text/x")]
     assert (call.context.status, call.context.response_headers["X-One"]) == (202, "1")
+
+
+@pytest.mark.parametrize(
+    ("accept", "refused"), [("text/csv", True), ("*/*", False), ("text/csv, application/*;q=0.1", False)]
+)
+def test_json_is_refused_to_who_does_not_accept_it(accept, refused):
+    """CONTRACT check 67."""
+    call = Call(None, b"", "", accept, Context("id", Headers({"Accept": accept})))
+    (result,) = conventions.find(module("def handle(data, context): return {'a': 1}")).predict([call])
+    assert isinstance(result, RequestError) is refused
+    declared = "def handle(data, context):\n    context.set_response_content_type(0, 'x/y')\n    return {'a': 1}"
+    assert conventions.find(module(declared)).predict([call]) == [(b'{"a":1}', "x/y")]
 
 
 def test_a_generator_is_an_answer_in_pieces():

@@ -10,7 +10,10 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from byoc.errors import UserError
+from byoc.serving import formats
 from byoc.serving.formats import answers, json
 from byoc.serving.handler import Handler, call, settings_of
 
@@ -65,10 +68,12 @@ def asked(body: bytes, content_type: str) -> list[dict[str, Any]]:
 def answered(returned: Any, accept: str, context: Context) -> Any:
     """Return the body and the media type of what a handler returned for one request.
 
-    Text and bytes are sent as they are, other values as JSON; an iterator is an answer in pieces.
+    Text and bytes are sent as they are, other values as JSON; an iterator is an answer in pieces. Of what type text or
+    bytes are the handler may say; else text that looks like JSON is taken for it, and the rest for what was asked for.
 
     Raises:
         ValueError: it is a list of more answers, or fewer, than there were requests.
+        RequestError: 406, JSON is not what the client accepts.
 
     """
     if isinstance(returned, Iterator):
@@ -77,9 +82,22 @@ def answered(returned: Any, accept: str, context: Context) -> Any:
         if len(returned) != 1:
             raise ValueError(f"the handler returned a list of {len(returned)} answers for 1 request")
         returned = returned[0]
-    if isinstance(returned, str | bytes | bytearray | memoryview):
-        return returned, context.response_content_type or accept
-    return answers.to_json(returned), context.response_content_type or json.MEDIA_TYPE
+    said = context.response_content_type
+    if isinstance(returned, bytes | bytearray | memoryview) or (isinstance(returned, str) and not _is_json(returned)):
+        return returned, said or accept
+    if not said:
+        formats.check_accepted(context.headers.get("Accept", ""), json.MEDIA_TYPE)
+    return returned if isinstance(returned, str) else answers.to_json(returned), said or json.MEDIA_TYPE
+
+
+def _is_json(text: str) -> bool:
+    if not text.startswith(("{", "[", '"')):
+        return False
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def probe(function: Callable[..., Any], context: Context) -> None:
