@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tempfile
 
 import click
 import pytest
@@ -211,7 +212,8 @@ def test_the_commit_of_the_code_is_in_the_image(programs, client, calls, handler
     assert 'ENV BYOC_GIT_COMMIT="abc123-dirty"' in client.with_name("docker.Dockerfile").read_text()
 
 
-def test_what_a_dry_run_prints_does_the_same_when_pasted(client, calls, handler, tmp_path):
+def test_what_a_dry_run_prints_does_the_same_when_pasted(client, calls, handler, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     odd = handler.with_name('it\'s; $(touch owned) "x".py')
     odd.write_text("")
     planned = run("-i", "churn", "-e", odd, "--dry-run", "-c", "serve '$(touch owned)'")
