@@ -1,4 +1,4 @@
-"""Handwritten digits by PyTorch Lightning: `fit` trains, and what it saves is served without a line of code.
+"""Handwritten digits by PyTorch Lightning: `fit` trains, and `model_fn` loads what the server then answers with.
 
 Data: CSV without a header row, the digit first, then the 64 pixels of an 8 x 8 image, 0 to 16.
 Hyperparameters: epochs, batch_size, lr, hidden.
@@ -9,6 +9,7 @@ import logging
 import time
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from byoc.training import Job
 
 log = logging.getLogger(__name__)
 
+METRICS = ["train:loss", "validation:accuracy"]
 DIGITS, PIXELS = 10, 64
 # SageMaker reads a log: Lightning's hints and its progress bar are for a terminal.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -79,9 +81,9 @@ class Reporter(pl.Callback):
         self.key = key
         self.began = time.monotonic()
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Draw an epoch's random numbers from its own number, so that a resumed job draws the same."""
-        torch.manual_seed(trainer.current_epoch)
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Draw a step's random numbers from its own number, so that a resumed job draws the same."""
+        torch.manual_seed(trainer.global_step)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Stop after this batch where the job has been told to."""
@@ -95,6 +97,11 @@ class Reporter(pl.Callback):
             self.job.metric(name, float(value))
         if trainer.is_last_batch:
             self.job.checkpoints.save(trainer.current_epoch, trainer.save_checkpoint, self.key)
+
+
+def model_fn(model_dir: str) -> Any:
+    """Load what `fit` saved; it answers with the digit and its probability, many requests in one call."""
+    return flavor.open_model(Path(model_dir) / flavor.FILE)
 
 
 def fit(job: Job) -> None:

@@ -61,7 +61,9 @@ FLAVORS = (
     Flavor("ONNX", "byoc.flavors.onnx", ("model.onnx",), fork_safe=True, pure=True),
     Flavor("PyTorch, as safetensors", "byoc.flavors.torch", ("model.safetensors",), extra="torch"),
     Flavor("PyTorch, by torch.export", "byoc.flavors.torch", ("*.pt2",), extra="torch"),
-    Flavor("PyTorch, as TorchScript", "byoc.flavors.torch", ("*.pt", "*.pth"), extra="torch", sign=signs.of_torchscript),
+    Flavor(
+        "PyTorch, as TorchScript", "byoc.flavors.torch", ("*.pt", "*.pth"), extra="torch", sign=signs.of_torchscript
+    ),
     Flavor("PyTorch, pickled", "byoc.flavors.torch_pickle", ("*.pt", "*.pth", "*.ckpt"), sign=signs.of_torch_pickle),
 )
 

@@ -10,7 +10,7 @@ import json
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import safetensors
@@ -91,6 +91,8 @@ class Network:
         classes: the labels of its outputs, which are then taken for logits.
 
     """
+
+    takes: ClassVar[str] = "array"
 
     module: Any
     device: torch.device
