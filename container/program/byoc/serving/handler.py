@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TAKES = ("array", "frame", "records")
 FUNCTIONS = ("model_fn", "predict_fn", "input_fn", "output_fn", "converse_fn")
 
 
@@ -139,6 +140,10 @@ class Handler:
             raise ModelError(f"model_fn failed: {type(error).__name__}: {error}") from error
         if (model_dir / SCHEMA_FILE).exists():
             self.schema = Schema.load(model_dir)
+        elif isinstance(schema := getattr(self.model, "schema", None), Schema):
+            self.schema = schema
+        if (takes := getattr(self.model, "takes", None)) in TAKES:
+            self.takes = takes
         self.loaded = True
 
     def converse(self, messages: Iterator[str | bytes], context: Context) -> Iterator[str | bytes]:

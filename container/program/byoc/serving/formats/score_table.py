@@ -104,9 +104,10 @@ def table(predictions: Any, outputs: Sequence[str] = ()) -> tuple[Sequence[str],
         if predictions.probabilities is None:
             return _named(outputs, ["predict"]), [[label] for label in labels]
         shares = predictions.probabilities.tolist()
-        if outputs and len(outputs) == len(predictions.classes):
+        if outputs and len(outputs) == predictions.probabilities.shape[1]:
             return outputs, shares
-        names = _named(outputs, ["predict", *map(str, predictions.classes)])
+        classes = predictions.classes or [f"p{number}" for number in range(predictions.probabilities.shape[1])]
+        names = _named(outputs, ["predict", *map(str, classes)])
         return names, [[label, *row] for label, row in zip(labels, shares, strict=True)]
     rows = answers.rows(predictions, ())
     first = rows[0] if rows else None

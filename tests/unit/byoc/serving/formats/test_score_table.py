@@ -185,6 +185,12 @@ PREDICTED = {
     ),
     "names for the probabilities": (CLASSES, ["p.a", "p.b"], ["p.a", "p.b"], [["0.1", "0.9"], ["1.0", "1e-17"]]),
     "names that do not fit": (FRAME, ["a"], ["mean", "sure"], [["1.0", "true"], ["2.0", "false"]]),
+    "classes without names": (
+        Predictions(np.array([1]), np.array([[0.25, 0.75]])),
+        (),
+        ["predict", "p0", "p1"],
+        [["1", "0.25", "0.75"]],
+    ),
     "labels alone": (Predictions(np.array(["b", "a"])), (), ["predict"], [["b"], ["a"]]),
     "numbers": (Predictions(np.array([0.1 + 0.2, -0.0])), ["y"], ["y"], [["0.30000000000000004"], ["-0.0"]]),
     "no numbers": (np.array([math.nan, math.inf]), (), ["predict"], [[None], [None]]),
@@ -197,7 +203,7 @@ PREDICTED = {
 
 @pytest.mark.parametrize(("predictions", "outputs", "names", "rows"), PREDICTED.values(), ids=PREDICTED)
 def test_what_is_predicted_has_names_and_is_text(predictions, outputs, names, rows):
-    assert told(Copied((), [[], []]), predictions, outputs) == {"id": "the id", "fields": names, "score": rows}
+    assert told(Copied((), [[]] * len(rows)), predictions, outputs) == {"id": "the id", "fields": names, "score": rows}
 
 
 def test_a_piece_of_a_request_has_its_own_copies(iris):
