@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SETTING = "SERVE_ALLOW_PICKLE"
-
 
 def open_model(file: Path) -> Estimator:
     """Return the model in a pickle, where ``SERVE_ALLOW_PICKLE`` allows it.
@@ -30,19 +28,22 @@ def open_model(file: Path) -> Estimator:
 
     """
     reader = Reader(os.environ)
-    is_allowed = reader.flag([SETTING], default=False)
+    is_allowed = reader.allow_pickle()
     reader.finish()
     if not is_allowed:
         raise ModelError(
             f"{file.name} is a pickle, and loading one runs whatever program it holds, so it is not loaded: save the "
-            f"model as skops, skops.io.dump(model, 'model.skops'), or set {SETTING}=true if you trust who made it"
+            "model as skops, skops.io.dump(model, 'model.skops'), or set SERVE_ALLOW_PICKLE=true if you trust who made "
+            "it"
         )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = _read(file)
     # scikit-learn's own, of another version; one line whatever their number.
     drift = f"; {str(caught[0].message).partition('. ')[0]}" if caught else ""
-    log.warning("%s is a pickle and was loaded, since %s=true: it may do anything here%s", file.name, SETTING, drift)
+    log.warning(
+        "%s is a pickle and was loaded, since SERVE_ALLOW_PICKLE=true: it may do anything here%s", file.name, drift
+    )
     return Estimator(model)
 
 
