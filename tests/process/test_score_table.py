@@ -97,6 +97,10 @@ def test_the_routes_tell_the_model(penguins: Server) -> None:
     kinds = {field["name"]: field["dataType"] for field in told["schema"]["inputFields"]}
     assert kinds["island"] == "Str"
     assert kinds["bill_length_mm"] == "Float64"
+    (row,) = sample["rows"]
+    example = dict(zip(sample["fields"], row, strict=True))
+    assert example["island"] in {"Biscoe", "Dream", "Torgersen"}
+    assert 32.1 < float(example["bill_length_mm"]) < 59.6  # the range of the data set
     answer = ask(penguins, **sample)
     assert answer["fields"] == [field["name"] for field in told["schema"]["outputFields"]]
     assert answer["id"] == told["id"] == get(penguins, "id").text

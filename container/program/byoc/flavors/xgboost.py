@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from byoc.schema import Schema
 
-# The booster that answers the same from an array at once; the others, and categories, need XGBoost's own matrix.
+# The booster that answers the same from an array at once; the others need XGBoost's own matrix.
 IN_PLACE = "gbtree"
 BINARY = {"binary:logistic", "binary:hinge"}
 LABELS_ONLY = {"binary:hinge", "multi:softmax"}
@@ -40,8 +40,7 @@ class Model:
         self._booster = booster
         self._objective: str = told["objective"]["name"]
         self._classes = _classes(self._objective, told["learner_model_param"])
-        is_plain = "c" not in (booster.feature_types or ())
-        self._in_place = is_plain and told["gradient_booster"]["name"] == IN_PLACE
+        self._in_place = told["gradient_booster"]["name"] == IN_PLACE
         best = booster.attributes().get("best_iteration")
         self._range = (0, 0 if best is None else int(best) + 1)
         self.schema: Schema = columns.numbers(booster.feature_names or booster.num_features(), classes=self._classes)
@@ -52,7 +51,7 @@ class Model:
             answer = self._booster.inplace_predict(rows, iteration_range=self._range)
         else:
             names, types = self._booster.feature_names, self._booster.feature_types
-            matrix = xgboost.DMatrix(rows, feature_names=names, feature_types=types, enable_categorical=True)
+            matrix = xgboost.DMatrix(rows, feature_names=names, feature_types=types)
             answer = self._booster.predict(matrix, iteration_range=self._range)
         if self._classes and self._objective in LABELS_ONLY:
             return Predictions(answer.astype(np.int64), None, self._classes)
