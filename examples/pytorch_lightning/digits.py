@@ -1,6 +1,7 @@
 """Handwritten digits by PyTorch Lightning: `fit` trains, and `model_fn` loads what the server then answers with.
 
-Data: CSV without a header row, the digit first, then the 64 pixels of an 8 x 8 image, 0 to 16.
+Data: CSV in the channel `digits` or `training`, no header row; the digit first, then the 64 pixels of an 8 x 8 image,
+0 to 16.
 Hyperparameters: epochs, batch_size, lr, hidden.
 """
 
@@ -148,7 +149,7 @@ def read(job: Job) -> tuple[torch.Tensor, torch.Tensor]:
         DataError: the files hold something else.
 
     """
-    tables = [pd.read_csv(file, header=None) for file in job.channel("training", "train").files(".csv")]
+    tables = [pd.read_csv(file, header=None) for file in job.channel("digits", "training").files(".csv")]
     table = pd.concat(tables).to_numpy(np.float32)
     if table.shape[1] != 1 + PIXELS or not np.isin(table[:, 0], range(DIGITS)).all():
         raise DataError(f"each row must be a digit and {PIXELS} pixels; these have {table.shape[1]} columns")
