@@ -150,9 +150,9 @@ def read(job: Job) -> tuple[torch.Tensor, torch.Tensor]:
 
     """
     tables = [pd.read_csv(file, header=None) for file in job.channel("digits", "training").files(".csv")]
-    table = pd.concat(tables).to_numpy(np.float32)
-    if table.shape[1] != 1 + PIXELS or not np.isin(table[:, 0], range(DIGITS)).all():
-        raise DataError(f"each row must be a digit and {PIXELS} pixels; these have {table.shape[1]} columns")
+    table = pd.concat(tables).apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
+    if table.shape[1] != 1 + PIXELS or np.isnan(table).any() or not np.isin(table[:, 0], range(DIGITS)).all():
+        raise DataError(f"each row must be a digit and {PIXELS} pixels, all numbers, without a header row")
     table = table[np.random.default_rng(0).permutation(len(table))]
     return torch.from_numpy(table[:, 1:].copy()), torch.from_numpy(table[:, 0].astype(np.int64))
 

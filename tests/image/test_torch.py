@@ -20,13 +20,14 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 EXAMPLE = program.ROOT / "examples" / "pytorch_lightning" / "digits.py"
 CHECKS = Path(__file__).with_name("torch_checks.py")
-# What the weights answer without anything of ours but the class they belong to: the logits of the rows on stdin.
+# What the weights answer without anything of ours but the class they belong to: the logits of rows, as shares.
 PLAIN = """\
 import json, sys
 import torch
+sys.path.insert(0, "/opt/program/code")
 from digits import Digits
 from safetensors.torch import load_file
-module = Digits().eval()
+module = Digits(64).eval()
 module.load_state_dict(load_file(sys.argv[1]))
 with torch.no_grad():
     shares = torch.softmax(module(torch.tensor(json.loads(sys.argv[2]))), 1)
@@ -131,7 +132,7 @@ def test_data_that_is_something_else(lightning: str, tmp_path: Path) -> None:
     done = engine.run(lightning, "train", options=["-v", f"{base}:/opt/ml"])
     engine.give_back(lightning, base)
     assert done.returncode == 1
-    assert (base / "output" / "failure").read_text().startswith("each row must be a digit and 64 pixels")
+    assert (base / "output" / "failure").read_text().startswith("DataError: each row must be a digit and 64 pixels")
     assert "Traceback" not in done.stderr
 
 
