@@ -54,6 +54,11 @@ class Scalar(nn.Module):
         return rows.sum()
 
 
+class Fewer(nn.Module):
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows[:7]
+
+
 class Program:
     """What a hostile file may hold: unpickling it leaves a trace."""
 
@@ -206,6 +211,7 @@ def check_only_modules_are_called(folder: Path) -> None:
     weights = make().state_dict()
     for name, *words in (
         ("os:system", "os:system", "no PyTorch module"),
+        ("subprocess:Popen", "no PyTorch module"),
         ("builtins:eval", "no PyTorch module"),
         ("torch.nn:functional", "no PyTorch module"),
         ("torch.nn:Nothing", "no PyTorch module"),
@@ -213,7 +219,7 @@ def check_only_modules_are_called(folder: Path) -> None:
         ("os:system; rm", "does not say of which class"),
         ("", "does not say of which class", "byoc.flavors.torch.save"),
     ):
-        metadata = {"class": name, "arguments": '{"command": "mkdir /tmp/hostile"}'}
+        metadata = {"class": name, "arguments": '{"args": ["mkdir", "/tmp/hostile"]}'}
         safetensors.torch.save_file(weights, folder / "model.safetensors", metadata)
         with refused("model.safetensors", *words):
             flavors.load(folder)
@@ -262,9 +268,10 @@ def check_memory_that_runs_out(folder: Path) -> None:
 
 
 def check_answers_of_another_kind(folder: Path) -> None:
-    flavor.save(make(Scalar), folder)
-    with refused("a tensor () for 1024 rows", by=TypeError):
-        flavors.load(folder).predict(ROWS)
+    for kind, told in (Scalar, "()"), (Fewer, "(7, 12)"):
+        flavor.save(make(kind), folder)
+        with refused(f"a tensor {told} for 1024 rows", by=TypeError):
+            flavors.load(folder).predict(ROWS)
 
 
 def check_threads_are_those_of_the_worker(folder: Path) -> None:
