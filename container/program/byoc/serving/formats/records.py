@@ -134,7 +134,12 @@ def join(parts: Sequence[Records]) -> Records:
     return Records(None, [row for part in parts for row in part.cells], first.names)
 
 
-def build(rows: Sequence[Sequence[Any]], names: Sequence[str] | None, schema: Schema | None) -> Records:
+def build(
+    rows: Sequence[Sequence[Any]],
+    names: Sequence[str] | None,
+    schema: Schema | None,
+    copied: Copied | None = None,
+) -> Records:
     """Hold rows against the schema; without one, only against each other.
 
     Raises:
@@ -144,7 +149,7 @@ def build(rows: Sequence[Sequence[Any]], names: Sequence[str] | None, schema: Sc
     if not rows:
         raise RowError("the request holds no rows")
     if schema is not None:
-        return Records(schema.matrix(rows, names), schema=schema)
+        return Records(schema.matrix(rows, names), schema=schema, copied=copied)
     width = len(rows[0] if names is None else names)
     for number, row in enumerate(rows, 1):
         if len(row) != width:
