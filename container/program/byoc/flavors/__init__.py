@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Model(Protocol):
     """What a flavor's `open_model` returns.
 
-    It may also have `takes`, what `predict` wants: ``array``, the default, is a matrix of float64; ``frame`` a pandas
-    DataFrame; ``records`` our own `Records`. And `schema`, a `byoc.schema.Schema`, where the model's file says what its
-    rows look like; a ``schema.json`` beside it comes first.
+    It may also have `takes`, what `predict` wants: ``array``, the default, is a matrix of float64, ``numbers`` one of
+    the type that it came in, ``frame`` a pandas DataFrame, ``records`` our own `Records`. And `schema`, a
+    `byoc.schema.Schema`, where the model's file says what its rows look like; a ``schema.json`` beside it comes first.
     """
 
     def predict(self, data: Any) -> Any:
