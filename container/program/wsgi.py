@@ -24,7 +24,7 @@ try:
     service = Service(Settings.from_environ(os.environ), Handler.from_module(load_module()))
     # Before the fork, so that the workers share it; a model that may not be shared is loaded by each of them.
     if service.handler.fork_safe:
-        service.load()
+        service.load_to_share()
 except UserError as error:
     logging.getLogger("byoc").error("%s", error)  # noqa: TRY400 - a user's mistake needs no traceback
     runtime.tell_reason(str(error))
