@@ -66,8 +66,8 @@ def empty(model: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "engine", "file", "told"),
     [
-        (empty, "auto", "schema.json", "is missing: the model is not trained yet"),
-        (no_schema, "auto", "schema.json", "is missing: the model is not trained yet"),
+        (empty, "auto", "", "holds no model that is known by its files (found: nothing: the model is not trained yet"),
+        (no_schema, "auto", "", "holds more than one model: model.skops (scikit-learn, as skops), model.onnx (ONNX)"),
         (no_model, "sklearn", "model.skops", "is missing: the model is not trained yet"),
         (no_model, "auto", "model.onnx", "cannot be read: No such file or directory"),
         (corrupt_model, "sklearn", "model.skops", "cannot be loaded"),
