@@ -1,6 +1,7 @@
 """Handwritten digits by PyTorch Lightning: `fit` trains, and `model_fn` loads what the server then answers with.
 
-Data: CSV without a header row, the digit first, then the 64 pixels of an 8 x 8 image, 0 to 16.
+Data: CSV in the channel `digits` or `training`, no header row; the digit first, then the 64 pixels of an 8 x 8 image,
+0 to 16.
 Hyperparameters: epochs, batch_size, lr, hidden.
 """
 
@@ -148,10 +149,10 @@ def read(job: Job) -> tuple[torch.Tensor, torch.Tensor]:
         DataError: the files hold something else.
 
     """
-    tables = [pd.read_csv(file, header=None) for file in job.channel("training", "train").files(".csv")]
-    table = pd.concat(tables).to_numpy(np.float32)
-    if table.shape[1] != 1 + PIXELS or not np.isin(table[:, 0], range(DIGITS)).all():
-        raise DataError(f"each row must be a digit and {PIXELS} pixels; these have {table.shape[1]} columns")
+    tables = [pd.read_csv(file, header=None) for file in job.channel("digits", "training").files(".csv")]
+    table = pd.concat(tables).apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
+    if table.shape[1] != 1 + PIXELS or np.isnan(table).any() or not np.isin(table[:, 0], range(DIGITS)).all():
+        raise DataError(f"each row must be a digit and {PIXELS} pixels, all numbers, without a header row")
     table = table[np.random.default_rng(0).permutation(len(table))]
     return torch.from_numpy(table[:, 1:].copy()), torch.from_numpy(table[:, 0].astype(np.int64))
 

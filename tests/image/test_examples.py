@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.docker
 
-CONVENTIONS = {"functions": "functions", "handle": "handle", "base_model": "class", "classic": "classic"}
+CONVENTIONS = {
+    "functions": "functions",
+    "handle": "handle",
+    "base_model": "class",
+    "classic": "classic",
+    "pytorch_lightning": "functions",
+}
 BYOC = [sys.executable, "-c", "from byoc_cli.main import main; main()"]
 
 

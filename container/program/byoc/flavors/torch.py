@@ -157,7 +157,7 @@ def open_model(file: Path) -> Network:
     except ModelError:
         raise
     except Exception as error:  # whatever a damaged file or a constructor raises
-        raise ModelError(f"{file} cannot be loaded: {type(error).__name__}: {_first_line(error)}") from error
+        raise ModelError(f"{file} cannot be loaded: {type(error).__name__}: {_line(error)}") from error
     if network.classes or not (file.parent / SCHEMA_FILE).exists():
         return network
     return replace(network, classes=Schema.load(file.parent).classes)
@@ -238,10 +238,10 @@ def _memory_errors() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
-        raise MemoryError(_first_line(error)) from error
+        raise MemoryError(_line(error)) from error
     except RuntimeError as error:
         if "allocate memory" in str(error):
-            raise MemoryError(_first_line(error)) from error
+            raise MemoryError(_line(error)) from error
         raise
 
 
@@ -261,5 +261,6 @@ def _told(found: Any) -> str:
     return f"a tensor {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+def _line(error: BaseException) -> str:
+    """Return what an error says, in one line that is not too long."""
+    return " ".join(str(error).split())[:300]
