@@ -59,6 +59,8 @@ FLAVORS = (
     Flavor("the sample algorithm", "tabular.model", ("schema.json",), fork_safe=True, pure=True, sign=signs.of_tabular),
     Flavor("scikit-learn, as skops", "byoc.flavors.sklearn", ("model.skops",), fork_safe=True),
     Flavor("ONNX", "byoc.flavors.onnx", ("model.onnx",), fork_safe=True, pure=True),
+    Flavor("H2O-3, as MOJO", "byoc.flavors.h2o", ("*.zip",), extra="h2o", sign=signs.of_mojo),
+    Flavor("H2O Driverless AI", "byoc.flavors.daimojo", ("pipeline.mojo",), extra="daimojo"),
 )
 
 

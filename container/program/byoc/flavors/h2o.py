@@ -49,16 +49,11 @@ class Mojo:
     def __init__(self, mojo: Any) -> None:
         self.id = str(mojo.getUUID())
         self._category = str(mojo.getModelCategory())
-        algorithm = str(mojo._algoName)
+        algorithm = _text(mojo, "_algoName")
         if algorithm in APART or self._category not in LABELS | NUMBER | CLUSTER | NUMBERS:
             raise ModelError(f"models of {algorithm} ({self._category}) do not predict from the rows of a table alone")
         self._width = int(mojo.getPredsSize(mojo.getModelCategory()))
-        self._inputs = _Inputs.of(mojo)
-        self._unseen = {
-            place: float(len(column.categories)) if algorithm in ONE_MORE_LEVEL else np.nan
-            for place, column in enumerate(self._inputs.columns)
-            if column.kind == "text"
-        }
+        self._inputs = _Inputs.of(mojo, algorithm)
         offset = mojo.getOffsetName()
         self._has_offset = offset is not None
         columns = (*self._inputs.columns, *([Column(str(offset), "number")] if self._has_offset else []))
@@ -97,12 +92,9 @@ class Mojo:
         return found if self._category in NUMBERS else Predictions(found[:, 0])
 
     def _scored(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        table = rows.copy()
-        for place, value in self._unseen.items():
-            table[table[:, place] == UNSEEN, place] = value
         if not self._has_offset:
-            return self._score(self._inputs.encoded(table), width=self._width)
-        return self._score(self._inputs.encoded(table[:, :-1]), np.ascontiguousarray(table[:, -1]), width=self._width)
+            return self._score(self._inputs.encoded(rows), width=self._width)
+        return self._score(self._inputs.encoded(rows[:, :-1]), np.ascontiguousarray(rows[:, -1]), width=self._width)
 
     def _one_by_one(self, rows: NDArray[np.float64]) -> Any:
         """Have the row named that h2o refuses."""
@@ -120,58 +112,68 @@ class _Inputs:
 
     Attributes:
         columns: those of the training data.
-        width: how many the model has.
-        numbers: of each column of numbers, where it is, and where it goes.
-        tables: of each column of text that h2o encoded itself: where it is, where its code goes, and a row of numbers
-            for each category, with that for a missing value at the end. None where the model takes columns as they are.
+        unseen: for each column of text, by its place, what the model takes for a level that training never saw.
+        width: how many columns the model has, where h2o encoded those of text itself; else 0, and all else is empty.
+        numbers: for each column of numbers, its place, and where it goes.
+        tables: for each other column its place, where its code goes, and the codes: one for each level, that of a
+            missing value, that of an unseen one.
 
     """
 
     columns: tuple[Column, ...]
-    width: int
+    unseen: tuple[tuple[int, float], ...] = ()
+    width: int = 0
     numbers: tuple[tuple[int, int], ...] = ()
-    tables: tuple[tuple[int, NDArray[np.intp], NDArray[np.float64]], ...] | None = None
+    tables: tuple[tuple[int, NDArray[np.intp], NDArray[np.float64]], ...] = ()
 
     @classmethod
-    def of(cls, mojo: Any) -> _Inputs:
-        """Read a MOJO's names of columns, and the encoders of those that it encodes."""
+    def of(cls, mojo: Any, algorithm: str) -> _Inputs:
+        """Read a MOJO's columns, and how h2o encodes them.
+
+        Raises:
+            ModelError: in a way in which h2o's server and h2o-genmodel disagree.
+
+        """
         width = int(mojo.nfeatures())
-        names, domains = mojo.getOrigNames(), mojo.getOrigDomainValues()
-        if names is None:
-            names, domains = list(mojo.getNames())[:width], mojo.getDomainValues()
-            return cls(tuple(_column(str(name), domain) for name, domain in zip(names, domains, strict=False)), width)
-        columns = tuple(
-            _column(str(name), domain)
-            for name, domain in zip(names, domains, strict=False)
-            if name != mojo.getResponseName()
-        )
-        encoding = mojo.getCategoricalEncoding()
+        if mojo.getOrigNames() is None:
+            columns = tuple(map(_column, list(mojo.getNames())[:width], mojo.getDomainValues()))
+            texts = [(place, len(each.categories)) for place, each in enumerate(columns) if each.kind == "text"]
+            extra = algorithm in ONE_MORE_LEVEL
+            return cls(columns, tuple((place, float(levels) if extra else np.nan) for place, levels in texts))
+        encoding, response = mojo.getCategoricalEncoding(), mojo.getResponseName()
+        if str(encoding) == "Eigen":
+            raise ModelError("with categorical_encoding=eigen h2o-genmodel predicts other than h2o; train with another")
+        domains = [each for each in zip(mojo.getOrigNames(), mojo.getOrigDomainValues(), strict=False)]
+        domains = [(name, domain) for name, domain in domains if name != response]
         places = encoding.createColumnMapping(mojo)
         encoders = encoding.createCategoricalEncoders(mojo, places)
         numbers, tables = [], []
-        for place, column in enumerate(columns):
-            target = places.get(column.name)
-            if column.kind == "number":
-                numbers.append((place, int(target)))
+        for place, (name, domain) in enumerate(domains):
+            if domain is None:
+                numbers.append((place, int(places.get(name))))
             else:
-                tables.append((place, *_table(encoders.get(target), domains[place], width)))
-        return cls(columns, width, tuple(numbers), tuple(tables))
+                tables.append((place, *_codes(encoders.get(places.get(name)), domain, width, str(encoding))))
+        return cls(tuple(_column(*each) for each in domains), (), width, tuple(numbers), tuple(tables))
 
-    def encoded(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the model's (n, width) float64 of the (n, columns) of a request."""
-        if self.tables is None:
-            return np.ascontiguousarray(table)
-        found = np.full((len(table), self.width), np.nan)
-        for source, target in self.numbers:
-            found[:, target] = table[:, source]
-        for source, targets, codes in self.tables:
-            levels = np.where(np.isnan(table[:, source]), len(codes) - 1, table[:, source]).astype(np.intp)
-            found[:, targets] = codes[levels]
-        return found
+    def encoded(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the model's (n, features) of the (n, columns) of a request, C-contiguous float64."""
+        if not self.width:
+            table = np.array(rows, order="C")
+            for place, value in self.unseen:
+                table[table[:, place] == UNSEEN, place] = value
+            return table
+        table = np.full((len(rows), self.width), np.nan)
+        for place, target in self.numbers:
+            table[:, target] = rows[:, place]
+        for place, targets, codes in self.tables:
+            # UNSEEN is -1, which is the last.
+            levels = np.where(np.isnan(rows[:, place]), len(codes) - 2, rows[:, place])
+            table[:, targets] = codes[levels.astype(np.intp)]
+        return table
 
 
-def _table(encoder: Any, domain: Any, width: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return where an encoder writes, and what for each level, and for none."""
+def _codes(encoder: Any, domain: Any, width: int, encoding: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return where an encoder writes, and what: for each level, for a missing value, and for an unseen one."""
     rows = []
     for level in (*domain, None):
         row = jpype.JArray.of(np.full(width, np.nan))
@@ -179,7 +181,8 @@ def _table(encoder: Any, domain: Any, width: int) -> tuple[NDArray[np.intp], NDA
         rows.append(np.array(memoryview(row)))
     codes = np.array(rows)
     written = np.flatnonzero(~np.isnan(codes).all(axis=0))
-    return written, codes[:, written]
+    unseen = np.full((1, len(written)), float(len(domain))) if encoding == "LabelEncoder" else codes[-1:, written]
+    return written, np.concatenate([codes[:, written], unseen])
 
 
 def open_model(file: Path) -> Mojo:
@@ -210,15 +213,21 @@ def _library() -> Path:
 
 def _schema(mojo: Any, columns: tuple[Column, ...], algorithm: str, has_labels: bool) -> Schema:
     target = str(mojo.getResponseName()) if mojo.isSupervised() else "target"
-    created = {"estimator": algorithm, "h2o": str(mojo._h2oVersion)}
+    created = {"estimator": algorithm, "h2o": _text(mojo, "_h2oVersion")}
     if not has_labels:
         return Schema(columns, target, "regression", created=created)
     classes = tuple(str(each) for each in mojo.getDomainValues(mojo.getResponseIdx()))
     return Schema(columns, target, "classification", classes, created)
 
 
-def _column(name: str, domain: Any) -> Column:
+def _text(mojo: Any, field: str) -> str:
+    """Return one of h2o's public fields, whose names begin with an underscore."""
+    return str(getattr(mojo, field))
+
+
+def _column(name: Any, domain: Any) -> Column:
     """Return a feature; h2o lets every one be missing."""
+    name = str(name)
     if domain is None:
         return Column(name, "number", missing=True)
     levels = tuple(str(level) for level in domain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,4 +20,13 @@ def of_tabular(file: Path) -> bool:
     try:
         return "estimator" in json.loads(file.read_bytes()).get("created", {})
     except (OSError, ValueError, AttributeError):
+        return True
+
+
+def of_mojo(file: Path) -> bool:
+    """Tell whether a ``*.zip`` is a MOJO of H2O-3's: it has a ``model.ini``, or is damaged."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return "model.ini" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
         return True

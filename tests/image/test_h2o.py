@@ -1,0 +1,225 @@
+"""H2O-3 models: MOJOs that h2o has just trained on real data are answered as h2o itself answers, to 1e-9."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests import engine
+from tests.program import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+HERE = ROOT / "tests/image/h2o"
+EXAMPLE = ROOT / "examples/h2o_mojo"
+LABELS = (
+    "gbm_binomial",
+    "gbm_multinomial",
+    "glm_binomial",
+    "glm_multinomial",
+    "glm_ordinal",
+    "drf_multinomial",
+    "xgboost_binomial",
+    "deeplearning",
+    "stackedensemble",
+)
+NUMBERS = (
+    "gbm_regression",
+    "gbm_offset",
+    "gbm_one_hot_explicit",
+    "gbm_label_encoder",
+    "gbm_binary",
+    "gbm_enum_limited",
+    "glm_gaussian",
+    "glm_offset",
+    "xgboost_regression",
+    "rulefit",
+    "coxph",
+    "kmeans",
+    "isolationforest",
+    "extendedisolationforest",
+)
+MATRICES = ("pca", "autoencoder")
+REFUSED = {
+    "gam": "models of gam (Regression) do not predict from the rows of a table alone",
+    "gbm_eigen": "with categorical_encoding=eigen h2o-genmodel predicts other than h2o; train with another",
+    "glm_skip": "row 2: is none that the model predicts: h2o says IllegalArgumentException: categorical value out of range",
+}
+JSON = "application/json"
+
+
+@pytest.fixture(scope="module")
+def h2o_image() -> Iterator[str]:
+    """The image with the extra h2o."""
+    engine.require()
+    name = engine.unique()
+    built = engine.build(name, arguments={"EXTRAS": "h2o"})
+    assert built.returncode == 0, built.stdout + built.stderr
+    yield name
+    engine.docker("rmi", "--force", name)
+
+
+@pytest.fixture(scope="module")
+def trainer(h2o_image: str) -> Iterator[str]:
+    """An image that trains: it has the example's requirements as well."""
+    name = engine.unique()
+    words = ("-t", name, "-f", str(HERE / "Dockerfile"), "--build-arg", f"IMAGE={h2o_image}")
+    built = engine.docker("build", *words, str(EXAMPLE), check=False, timeout=900)
+    assert built.returncode == 0, built.stdout + built.stderr
+    yield name
+    engine.docker("rmi", "--force", name)
+
+
+def run_h2o(image: str, script: Path, folder: Path) -> str:
+    """Run a script with h2o on a folder, which is ours again afterwards; return what it printed."""
+    options = ("-v", f"{script}:/script.py:ro", "-v", f"{folder}:/out")
+    result = engine.run(image, "/opt/h2o/bin/python", "/script.py", "/out", options=options, timeout=400)
+    engine.give_back(image, folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def models(trainer: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what models.py leaves."""
+    folder = tmp_path_factory.mktemp("mojos")
+    run_h2o(trainer, HERE / "models.py", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answers(h2o_image: str, models: Path) -> dict[str, Any]:
+    """What the program says to every model's rows."""
+    options = ("-v", f"{HERE / 'answers.py'}:/answers.py:ro", "-v", f"{models}:/models:ro", "--network", "none")
+    result = engine.run(h2o_image, "python3", "/answers.py", "/models", options=options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    answers: dict[str, Any] = json.loads(result.stdout)
+    return answers
+
+
+def by_h2o(models: Path, kind: str) -> tuple[list[str], list[list[str]]]:
+    """Return the names and the rows of h2o's own predictions."""
+    names, *rows = json.loads((models / f"{kind}.json").read_text())
+    return names, rows
+
+
+def numbers(rows: list[list[str]]) -> np.ndarray:
+    """Return cells as numbers, NaN where h2o gave none."""
+    return np.array([[float(cell or "nan") for cell in row] for row in rows])
+
+
+def same(found: Any, wanted: np.ndarray) -> None:
+    """Compare, NaN with NaN too."""
+    np.testing.assert_allclose(np.array(found, float), wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels_and_probabilities_are_h2os_own(models: Path, answers: dict[str, Any], kind: str) -> None:
+    """With text that training never saw, and with missing values, down to rows that have nothing."""
+    names, rows = by_h2o(models, kind)
+    answer = answers[kind]
+    assert answer["classes"] == names[1:]
+    assert answer["labels"] == [row[0] for row in rows]
+    same(answer["probabilities"], numbers([row[1:] for row in rows]))
+    assert len({*answer["labels"]}) > 1
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers_are_h2os_own(models: Path, answers: dict[str, Any], kind: str) -> None:
+    """The first of h2o's columns: the number, the cluster, or how much of an anomaly it is."""
+    _, rows = by_h2o(models, kind)
+    same(answers[kind]["labels"], numbers(rows)[:, 0])
+    assert answers[kind]["probabilities"] is None
+
+
+@pytest.mark.parametrize("kind", MATRICES)
+def test_several_numbers_a_row_are_h2os_own(models: Path, answers: dict[str, Any], kind: str) -> None:
+    _, rows = by_h2o(models, kind)
+    same(answers[kind]["labels"], numbers(rows))
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_h2o_genmodel_cannot_do_is_refused(answers: dict[str, Any], kind: str) -> None:
+    assert answers[kind]["error"].endswith(REFUSED[kind])
+
+
+def test_every_kind_is_tested(answers: dict[str, Any]) -> None:
+    assert {*answers} == {*LABELS, *NUMBERS, *MATRICES, *REFUSED}
+
+
+def test_the_schema_is_the_mojos(answers: dict[str, Any]) -> None:
+    """Levels in h2o's order, an offset as one more column, and the encoded model's columns as they were before."""
+    columns = answers["gbm_multinomial"]["columns"]
+    assert [*columns] == ["island", "bill_length_mm", "bill_depth_mm", "flipper_length_mm", "sex", "year"]
+    assert columns["sex"] == ["text", "female", "male"]
+    assert columns["year"] == ["number"]
+    assert answers["gbm_multinomial"]["target"] == "species"
+    assert [*answers["gbm_offset"]["columns"]][-1] == "log_mass"
+    assert answers["gbm_one_hot_explicit"]["columns"] == columns
+
+
+def test_served(h2o_image: str, models: Path, tmp_path: Path) -> None:
+    """A binomial model in a real server, asked at once by several; read only, as somebody else, without a network."""
+    body = (models / "gbm_binomial.csv").read_text()
+    names, rows = by_h2o(models, "gbm_binomial")
+    options = ("-e", "SAGEMAKER_INFERENCE_OUTPUT=predicted_label,probabilities", "--read-only", "--tmpfs", "/tmp")
+    with engine.serving(h2o_image, models / "gbm_binomial", *options, "--user", "1234") as server:
+        found = server.post(body, Accept=JSON).json()["predictions"]
+        assert [each["predicted_label"] for each in found] == [row[0] for row in rows]
+        same([each["probabilities"] for each in found], numbers([row[1:] for row in rows]))
+        record = dict(next(csv.DictReader(io.StringIO(body))))
+        assert server.post(json.dumps([{"features": [*record.values()]}]), JSON).json()["predictions"] == found[:1]
+        bad = server.post(json.dumps([{"features": ["Biscoe", "long", 1, 2, "male", 2007]}]), JSON)
+        assert (bad.status_code, bad.json()["error"]["column"]) == (400, "bill_length_mm")
+        # Java takes no signal, and holds up no end.
+        assert server.stop(29) == 0
+    assert "hs_err" not in server.name
+
+
+def test_files_that_are_no_mojo(h2o_image: str, models: Path, tmp_path: Path) -> None:
+    """The start ends at once, with one line that says why."""
+    whole = (models / "gbm_binomial/model.zip").read_bytes()
+    for case, content in {"cut": whole[: len(whole) // 2], "text": b"not a zip"}.items():
+        folder = tmp_path / case
+        folder.mkdir()
+        (folder / "model.zip").write_bytes(content)
+        told = last_line(h2o_image, folder)
+        assert "/opt/ml/model/model.zip cannot be read by h2o-genmodel" in told
+        assert "it has to be a whole MOJO, as h2o's download_mojo writes it" in told
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    shutil.make_archive(str(foreign / "code"), "zip", HERE)
+    assert "holds no model that is known by its files (found: code.zip)" in last_line(h2o_image, foreign)
+
+
+def test_an_image_without_the_extra_says_so(image: str, models: Path) -> None:
+    assert "build it with --extra h2o" in last_line(image, models / "gbm_binomial")
+
+
+def last_line(image: str, folder: Path) -> str:
+    """Return the last line of a `serve` that cannot start."""
+    result = engine.run(image, "serve", options=("-v", f"{folder}:/opt/ml/model:ro"))
+    assert result.returncode not in (0, 137), result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    return (result.stdout + result.stderr).strip().splitlines()[-1]
+
+
+def test_the_example(h2o_image: str, trainer: str, tmp_path: Path) -> None:
+    """Trained by its script, served without a line of code, in both forms of request; h2o's own answers printed by it."""
+    wanted = json.loads(run_h2o(trainer, EXAMPLE / "train.py", tmp_path).strip().splitlines()[-2])
+    rows = [
+        ["Torgersen", 39.1, 18.7, 181, 3750, "male"],
+        ["Biscoe", 37.8, 20.0, 190, 4250, "male"],
+    ]
+    assert wanted
+    assert rows
