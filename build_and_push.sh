@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
-# Builds the image in container/ and pushes it to Amazon ECR, where SageMaker takes it from. Start with --help.
-# Needs bash, docker and the aws CLI; no Python.
+# Builds the image in container/, or takes one that is built, and pushes it to Amazon ECR, where SageMaker takes it
+# from. Start with --help. Needs bash, docker and the aws CLI; no Python.
 set -euo pipefail
 export AWS_PAGER=''                      # version 2 of the aws CLI would open a pager and wait
 export DOCKER_CLI_EXPERIMENTAL=enabled  # before 20.10 `docker manifest` was one of the experiments
 
 readonly DOCKER_V2='application/vnd.docker.distribution.manifest.v2+json'
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-DRY_RUN='' REGION='' ACCOUNT='' REGISTRY='' REPOSITORY='' TAG='' TAGS=() BUILD=()
+DRY_RUN='' REGION='' ACCOUNT='' REGISTRY='' REPOSITORY='' TAG='' TAGS=() BUILD=() LOCAL=''
 
 usage() {
     cat <<'USAGE'
 Build the image in container/ and push it to Amazon ECR, ready for SageMaker.
 
-  ./build_and_push.sh [--dry-run] [--region REGION] IMAGE[:TAG]
+  ./build_and_push.sh [--dry-run] [--region REGION] [--image LOCAL] IMAGE[:TAG]
 
   IMAGE            the name of the ECR repository; it is created when missing
   TAG              one more tag besides the git commit and `latest`
+  --image LOCAL    push this image, which is built already, in place of container/
   --region REGION  default: AWS_REGION, AWS_DEFAULT_REGION, then what `aws configure` knows
   --dry-run        print the commands, ready to paste, and change nothing
 
@@ -24,6 +25,7 @@ Examples
   ./build_and_push.sh churn                       push churn:<commit> and churn:latest
   ./build_and_push.sh --region eu-west-1 churn:1.4
   AWS_PROFILE=team ./build_and_push.sh models/churn
+  ./build_and_push.sh --image churn:dev churn:1.4  what `byoc docker build` made; `byoc docker push` does it too
   BASE_IMAGE=ubuntu:24.04 ./build_and_push.sh churn
   AWS_ACCOUNT_ID=123456789012 AWS_REGION=eu-west-1 ./build_and_push.sh --dry-run churn
 
@@ -70,6 +72,10 @@ parse_arguments() {
             --region)
                 [[ -n ${2:-} ]] || die '--region has no value' 'name the region, as in --region eu-west-1'
                 REGION=$2 && shift ;;
+            --image=*) LOCAL=${1#*=} ;;
+            --image)
+                [[ -n ${2:-} ]] || die '--image has no value' 'name an image of this machine, as in --image churn'
+                LOCAL=$2 && shift ;;
             -*) die "unknown option '$1'" 'see ./build_and_push.sh --help' ;;
             *) [[ -z $image ]] || die "two images given: '$image' and '$1'" 'name one' && image=$1 ;;
         esac
@@ -101,6 +107,10 @@ find_docker() {
     local candidates candidate flags
     candidates=${DOCKER:-$(type -aP docker || true)}
     [[ -n $candidates ]] || die 'there is no docker command' 'install Docker: https://docs.docker.com/engine/install/'
+    if [[ -n $LOCAL ]]; then  # nothing is built
+        DOCKER=${candidates%%$'\n'*}
+        return
+    fi
     while IFS= read -r candidate; do
         if flags=$("$candidate" buildx build --help 2>/dev/null </dev/null) && [[ $flags == *--platform* ]]; then
             BUILD=("$candidate" buildx build)
@@ -194,14 +204,36 @@ find_registry() {
     fi
 }
 
+# The image to push, where it is built already: that it is there, and for the processors that SageMaker mostly has.
+check_local_image() {
+    local platform
+    platform=$("$DOCKER" image inspect --format '{{.Os}}/{{.Architecture}}' "$LOCAL" 2>/dev/null) ||
+        die "there is no image $LOCAL here" "build it: byoc docker build -i $(quoted "$LOCAL") -e FILE.py"
+    [[ $platform == linux/amd64 ]] || say "$LOCAL is for $platform: it runs on instances of that kind alone"
+}
+
+# Print the git commit of what is in the image, -dirty where it was changed since; fail where none is known.
+find_commit() {
+    local commit
+    if [[ -n $LOCAL ]]; then
+        commit=$("$DOCKER" image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}' "$LOCAL")
+        [[ $commit =~ ^[0-9a-f]{40}(-dirty)?$ ]] || { echo 'the image has no label of it' && return 1; }
+        echo "$commit"
+    else
+        commit=$(git -C "$ROOT" rev-parse --verify HEAD 2>&1) || { echo "$commit" && return 1; }
+        [[ -z $(git -C "$ROOT" status --porcelain) ]] || commit+=-dirty
+        echo "$commit"
+    fi
+}
+
 # The tags, each once: the one asked for, the git commit, and `latest` last, when the image has proved good.
 find_tags() {
     local commit tag tag_of_commit=''
-    if commit=$(git -C "$ROOT" rev-parse --verify HEAD 2>&1); then
+    if commit=$(find_commit); then
         tag_of_commit=${commit:0:12}
-        if [[ -n $(git -C "$ROOT" status --porcelain) ]]; then
+        if [[ $commit == *-dirty ]]; then
             say 'some changes are not committed: the tag of the commit ends in -dirty'
-            tag_of_commit+=-dirty commit+=-dirty
+            tag_of_commit+=-dirty
         fi
         BUILD+=(--build-arg "GIT_COMMIT=$commit")
     else
@@ -255,6 +287,16 @@ build_image() {
         die 'the build failed; nothing was pushed' 'the step named above says why; mend it and run this again'
 }
 
+# Give the image that is built already the names under which it is pushed.
+tag_image() {
+    local tag
+    say "tag $LOCAL"
+    for tag in "${TAGS[@]}"; do
+        run "$DOCKER" tag "$LOCAL" "$REGISTRY/$REPOSITORY:$tag" ||
+            die "$LOCAL cannot be tagged" "docker's last line says why"
+    done
+}
+
 push_tag() {
     say "push $REGISTRY/$REPOSITORY:$1"
     run "$DOCKER" push "$REGISTRY/$REPOSITORY:$1" ||
@@ -290,9 +332,11 @@ verify_manifest() {
         die "the manifest of $1 cannot be read back ($(last_line "$answer"))" \
             'see that the credentials may pull (ecr:BatchGetImage, ecr:GetDownloadUrlForLayer)'
     fi
-    [[ $media_type == "$DOCKER_V2" ]] ||
-        die "SageMaker refuses this image: its manifest is $media_type, not $DOCKER_V2" \
-            "docker buildx build --platform linux/amd64 --provenance=false --sbom=false --output \
+    [[ $media_type != "$DOCKER_V2" ]] || return 0
+    [[ -z $LOCAL ]] || die "SageMaker refuses this image: its manifest is $media_type, not $DOCKER_V2" \
+        'build it again by byoc docker build, or with --provenance=false --sbom=false --output type=docker'
+    die "SageMaker refuses this image: its manifest is $media_type, not $DOCKER_V2" \
+        "docker buildx build --platform linux/amd64 --provenance=false --sbom=false --output \
 type=image,name=${1%@*}:${TAGS[0]-latest},push=true,oci-mediatypes=false $(quoted "$ROOT/container")"
 }
 
@@ -319,11 +363,12 @@ report() {
 
 main() {
     parse_arguments "$@"
-    [[ -f $ROOT/container/Dockerfile ]] ||
+    [[ -n $LOCAL || -f $ROOT/container/Dockerfile ]] ||
         die "there is no $ROOT/container/Dockerfile" 'keep this script where the repository has it, beside container/'
     find_docker
     check_aws
-    [[ -n $DRY_RUN ]] || check_daemon
+    [[ -n $DRY_RUN && -z $LOCAL ]] || check_daemon
+    [[ -z $LOCAL ]] || check_local_image
     find_region
     find_account
     find_registry
@@ -331,7 +376,7 @@ main() {
     say "$REPOSITORY: $(quoted "${TAGS[@]}") -> $REGISTRY, with $DOCKER"
     ensure_repository
     log_in
-    build_image
+    if [[ -n $LOCAL ]]; then tag_image; else build_image; fi
     push_image
 }
 

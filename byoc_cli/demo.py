@@ -7,20 +7,18 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 
 import click
 
+from byoc_cli.port import ping
 from byoc_cli.repository import repository_root
+from byoc_cli.signals import STOP_SIGNALS, leave, signals_held_back
 
 DEFAULT_PORT = 8080
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY_SECONDS = 120
 NEWS_SECONDS = 5
 # As long as SageMaker waits between SIGTERM and SIGKILL, and a little for the scripts themselves.
@@ -38,7 +36,7 @@ def demo(engine: str, image: str, port: int | None) -> None:
     """Train on the sample data, serve the model, ask it for predictions, stop."""
     for number in STOP_SIGNALS:
         signal.signal(number, leave)
-    root = repository_root()
+    root = repository_root("local_test/train_local.sh")
     local_test, steps = root / "local_test", Steps()
     images = [image] if engine == "docker" else []
     payload = local_test / "payloads" / "iris.csv"
@@ -75,13 +73,6 @@ class Steps:
         click.secho(f"[{time.monotonic() - self.start:5.1f} s] {text.rstrip()}", bold=True)
 
 
-def leave(number: int, _frame: FrameType | None) -> None:
-    """End the demo on a signal; what runs is stopped on the way out, which further signals don't cut short."""
-    for other in STOP_SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
-    raise SystemExit(128 + number)
-
-
 @contextmanager
 def running(
     command: Sequence[str], *, grace: float, env: Mapping[str, str] | None = None, log: IO[str] | None = None
@@ -106,20 +97,6 @@ def running(
         if process is not None:
             with signals_held_back():
                 end(process, grace)
-
-
-@contextmanager
-def signals_held_back() -> Iterator[None]:
-    """Let signals wait until the block's end: a program half started would be nobody's to stop."""
-    came: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if came:
-        signal.raise_signal(came[0])
 
 
 def end(process: subprocess.Popen[bytes], grace: float) -> None:
@@ -166,18 +143,6 @@ def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: IO[str], s
             steps.say(f"waiting  /ping answers {answer}")
         time.sleep(0.1)
     raise click.ClickException(f"/ping answered {answer} for {READY_SECONDS} s:\n{tail(log)}")
-
-
-def ping(url: str) -> str:
-    """Return the status of the answer, or `nothing`. No proxy: the server is on this machine."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=2) as response:
-            return str(response.status)
-    except urllib.error.HTTPError as error:
-        return str(error.code)
-    except OSError:
-        return "nothing"
 
 
 def predict(script: Path, payload: Path, port: int) -> str:

@@ -49,7 +49,7 @@ def ensure_base(client: Client, name: str, runner: Runner) -> None:
         click.ClickException: it can be neither pulled nor made.
     """
     if client.image_size(name) is not None:
-        click.echo(f"Base image {name} is there.")
+        click.echo(f"{'# ' if runner.dry_run else ''}Base image {name} is there.")
         return
     pull = [client.path, "pull", name]
     if runner.dry_run:

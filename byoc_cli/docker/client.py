@@ -1,11 +1,13 @@
 """A Docker client that can do what is asked: the first on PATH may lack BuildKit."""
 
+import json
 import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,6 +34,21 @@ class Client:
         """Return the size in bytes, all layers together; None where the image isn't there."""
         size = output_of([self.path, "image", "inspect", "--format", "{{.Size}}", image])
         return int(size) if size else None
+
+    def inspect(self, image: str) -> dict[str, Any] | None:
+        """Return what the engine knows of the image: Config, Size, …; None where the image isn't there."""
+        found = output_of([self.path, "image", "inspect", image])
+        return dict(json.loads(found)[0]) if found else None
+
+    def build_command(self, platform: str) -> list[str]:
+        """Return how `build` makes one image of Docker's own type, as SageMaker takes it, and a log that can be read.
+
+        Attestations would make it an OCI index. Clients that speak BuildKit themselves make none.
+        """
+        command = [self.path, "build", "--platform", platform, "--progress", "plain"]
+        known = output_of([self.path, "build", "--help"]) or ""
+        command += [f"{flag}=false" for flag in ("--provenance", "--sbom") if flag in known]
+        return command if self.build_env else [*command, "--output", "type=docker"]
 
 
 def find_client() -> Client:

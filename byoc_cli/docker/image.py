@@ -18,7 +18,8 @@ def image_command(name: str, base_image: str, dry_run: bool) -> None:
     runner = Runner(dry_run)
     client = find_builder()
     ensure_base(client, base_image, runner)
-    commit = output_of(["git", "-C", str(root), "rev-parse", "HEAD"]) or "unknown"
+    # Where a package was installed there may be a repository too, but it isn't this one.
+    commit = (output_of(["git", "-C", str(root), "rev-parse", "HEAD"]) if (root / ".git").exists() else "") or "unknown"
     arguments = [f"BASE_IMAGE={base_image}", f"GIT_COMMIT={commit}"]
     build_args = [word for argument in arguments for word in ("--build-arg", argument)]
     runner.run([client.path, "build", "--tag", name, *build_args, str(root / "container")], client.build_env)

@@ -36,6 +36,7 @@ Examples:
   byoc doctor my-image
   byoc doctor my-image --only signals,51
   byoc doctor my-image --data my/csv/files --hyperparameters '{"epochs": "3"}'
+  byoc doctor my-image --model my/model --payload rows.json --content-type application/json
   byoc doctor --native
   byoc doctor --list
 """
@@ -49,6 +50,11 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with what to train on. [default: iris, CSV without a header, label first]",
+)
+@click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the model to serve; then training is not examined. [default: what training leaves]",
 )
 @click.option("--hyperparameters", metavar="JSON", default="{}", show_default=True, help="An object, text by name.")
 @click.option(
@@ -79,6 +85,7 @@ def doctor(
     image: str | None,
     only: str | None,
     data: Path | None,
+    model: Path | None,
     hyperparameters: str,
     payload: Path | None,
     content_type: str,
@@ -104,7 +111,7 @@ def doctor(
     started = time.monotonic()
     with chosen_engine(image, native) as engine:
         engine.require()
-        subject = Subject(engine, data or DATA, values, body, content_type, start_timeout)
+        subject = Subject(engine, data or DATA, values, body, content_type, start_timeout, model and model.resolve())
         plugin = run.Plugin(numbers, subject, jobs)
         run.run(plugin, junit)
     if json_file:

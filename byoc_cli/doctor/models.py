@@ -37,8 +37,7 @@ class Models(Server):
 
     def __init__(self, subject: Subject, count: int, *options: str, others: dict[str, Path] | None = None) -> None:
         self.subject = subject
-        trained = subject.trained.ml / "model"
-        folders = {**{f"m{number}": trained for number in range(count)}, **(others or {})}
+        folders = {**{f"m{number}": subject.model for number in range(count)}, **(others or {})}
         mounts = [f"--volume={folder}:{place(name)}:ro" for name, folder in folders.items()]
         published = ("--publish", f"127.0.0.1::{PORT}")
         mode = variables({"SAGEMAKER_MULTI_MODEL": "true"})

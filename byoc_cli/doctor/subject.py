@@ -60,7 +60,7 @@ class Trained:
     @property
     def model_files(self) -> list[Path]:
         """All files below the model folder."""
-        return sorted(path for path in (self.ml / "model").rglob("*") if path.is_file())
+        return files_below(self.ml / "model")
 
     @property
     def cause(self) -> str:
@@ -114,6 +114,7 @@ class Subject:
         payload: the body of a good request.
         content_type: the payload's media type.
         start_seconds: within which a server must answer /ping with 200.
+        model: a model's folder to serve; without it the image's own training makes one.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class Subject:
         payload: bytes,
         content_type: str = CSV,
         start_seconds: float = START_SECONDS,
+        model: Path | None = None,
     ) -> None:
         self.engine = engine
         self.data = data
@@ -131,6 +133,7 @@ class Subject:
         self.payload = payload
         self.content_type = content_type
         self.start_seconds = start_seconds
+        self._given_model = model
         self._server: Server | Failed | None = None
         self._serving = threading.Lock()
         self._made: dict[Callable[[Subject], Any], Any] = {}
@@ -215,7 +218,9 @@ class Subject:
         command: Sequence[str] = ("train",),
         environment: Mapping[str, str] = ENVIRONMENT,
     ) -> Container:
-        """Start a training job as the platform does."""
+        """Start a training job as the platform does; ends the check where the model is given."""
+        if self._given_model:
+            not_offered("a model was given, so only serving is examined; leave --model out to examine training too")
         words = [word for name, value in environment.items() for word in ("--env", f"{name}={value}")]
         return self.engine.start(*command, options=["--volume", f"{ml}:/opt/ml", *words, *options])
 
@@ -272,7 +277,7 @@ class Subject:
         with self._serving:
             if self._server is None or (isinstance(self._server, Server) and not self._server.is_running):
                 try:
-                    self._server = self._serve(self._model)
+                    self._server = self._serve(self.model)
                 except Failed as failed:
                     self._server = failed
             if isinstance(self._server, Failed):
@@ -280,8 +285,22 @@ class Subject:
             return self._server
 
     @property
-    def _model(self) -> Path:
-        return self.trained.ml / "model"
+    def model(self) -> Path:
+        """The folder of the model to serve: the one given, or what training left.
+
+        Raises:
+            Failed: training failed.
+        """
+        return self._given_model or self.trained.ml / "model"
+
+    @property
+    def model_files(self) -> list[Path]:
+        """All files below that folder.
+
+        Raises:
+            Failed: as `model`.
+        """
+        return files_below(self.model)
 
     def serve(self, *options: str, model: Path | None = None, port: int = PORT) -> Server:
         """Start another server as the platform does, and wait until it is ready; a with-block on its container ends it.
@@ -290,7 +309,7 @@ class Subject:
             Failed: it did not get ready, or the shared one did not: then no time is lost on this one.
         """
         assert self.server
-        return self._serve(self._model if model is None else model, *options, port=port)
+        return self._serve(self.model if model is None else model, *options, port=port)
 
     def _serve(self, model: Path, *options: str, port: int = PORT) -> Server:
         server = self.start_server(model, *options, port=port)
@@ -322,6 +341,11 @@ class Subject:
         """Return the same in few rows: noughts that change no value make them long, so that they are soon predicted."""
         rows = [",".join(pad(value) for value in row.split(",")) for row in self.rows]
         return repeated("".join(f"{row}\n" for row in rows), megabytes)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return all files of a folder and the folders in it."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def variables(names: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[str]:

@@ -10,9 +10,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from byoc.entry import EntryPoint
 from byoc.errors import UserError
-from byoc.serving import runtime
-from byoc.serving.handler import Handler, load_module
+from byoc.serving import conventions, runtime
 from byoc.serving.invocations import Invocations
 from byoc.serving.service import Service
 from byoc.serving.settings import Settings
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from flask import Flask
 
 try:
-    service = Service(Settings.from_environ(os.environ), Handler.from_module(load_module()))
-    # Before the fork, so that the workers share it; a model that may not be shared is loaded by each of them.
-    if service.handler.fork_safe:
+    service = Service(Settings.from_environ(os.environ), conventions.load)
+    # Before the fork, so that the workers share it; what may not be shared is imported, and loaded, by each of them.
+    if EntryPoint.from_environ(os.environ).is_shared and service.handler.is_fork_safe(service.settings.model_dir):
         service.load()
 except UserError as error:
     logging.getLogger("byoc").error("%s", error)  # noqa: TRY400 - a user's mistake needs no traceback

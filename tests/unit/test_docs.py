@@ -16,6 +16,7 @@ from werkzeug.exceptions import default_exceptions
 
 from byoc import logs
 from byoc.serving import app, nginx
+from byoc.serving.conventions import functions
 from byoc.serving.errors import RequestError
 from byoc.serving.formats import ANSWERS, REQUESTS
 from byoc.serving.handler import Handler
@@ -183,7 +184,7 @@ def test_the_module_settings_are_those_that_the_handler_reads():
 
     module = Recording("predictor")
     module.model_fn, module.predict_fn = lambda model_dir: None, lambda data, model: data
-    handler = Handler.from_module(module)
+    handler = functions.find(module)
     table = {codes(name)[0]: default for name, default, _ in README.table("name")}
     assert {name.partition("(")[0] for name in table} == asked
     for name, default in table.items():

@@ -126,7 +126,7 @@ def check_46_no_model(subject: Subject) -> str:
 )  # fmt: skip
 def check_47_starts_in_time(subject: Subject) -> str:
     """With the model trained before."""
-    server = subject.start_server(subject.trained.ml / "model")
+    server = subject.start_server(subject.model)
     with server.container:
         return f"after {server.wait_ready(subject.start_seconds):.1f} s"
 
@@ -162,7 +162,7 @@ def check_48_ping_under_load(subject: Subject) -> str:
 def check_49_bad_state(subject: Subject) -> str:
     """An image that holds its model in memory does not mind."""
     model = subject.job() / "model"
-    shutil.copytree(subject.trained.ml / "model", model, dirs_exist_ok=True)
+    shutil.copytree(subject.model, model, dirs_exist_ok=True)
     server = subject.serve(model=model)
     with server.container as container:
         subject.ask(server)

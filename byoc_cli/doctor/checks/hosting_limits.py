@@ -89,7 +89,7 @@ def check_61_network_isolation(subject: Subject) -> str:
     """EnableNetworkIsolation; asked by the container's own Python."""
     took = []
     for network in ("bridge", "none"):
-        options = (f"--network={network}", "--volume", f"{subject.trained.ml / 'model'}:/opt/ml/model:ro")
+        options = (f"--network={network}", "--volume", f"{subject.model}:/opt/ml/model:ro")
         with subject.engine.start("serve", options=options) as container:
             took.append(inside.wait_ready(subject, container))
             answer = inside.ask(container, "POST", "/invocations", subject.content_type, subject.payload)

@@ -222,8 +222,8 @@ def check_91_leaks(subject: Subject) -> str:
 def check_92_broken_model(subject: Subject) -> str:
     """An upload that was cut short, for instance."""
     broken = subject.job() / "model"
-    for file in subject.trained.model_files:
-        copy = broken / file.relative_to(subject.trained.ml / "model")
+    for file in subject.model_files:
+        copy = broken / file.relative_to(subject.model)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(b"\0broken" + file.read_bytes()[:100])
     with models(subject, 1, broken=broken) as server:
@@ -243,7 +243,7 @@ def check_92_broken_model(subject: Subject) -> str:
 )  # fmt: skip
 def check_93_paths(subject: Subject) -> str:
     """A good model lies at each of these places: only the rule keeps it out."""
-    outside = f"--volume={subject.trained.ml / 'model'}:/srv/model:ro"
+    outside = f"--volume={subject.model}:/srv/model:ro"
     urls = {"u1": "/srv/model", "u2": "/opt/ml/models/../../../srv/model", "u3": "file:///srv/model"}
     names = ("../m0", "m0/../m1", "a/b", "..%2fm0", "")
     with models(subject, 1, outside) as server:

@@ -41,7 +41,7 @@ def pair(subject: Subject) -> Iterator[list[Server]]:
     options = ("--publish", f"127.0.0.1::{second}", *port_variables(first))
     one = subject.serve(*options, port=first)
     with one.container as container:
-        mounts = ("--volume", f"{subject.trained.ml / 'model'}:/opt/ml/model:ro")
+        mounts = ("--volume", f"{subject.model}:/opt/ml/model:ro")
         network = f"--network=container:{container.name}"
         with subject.engine.start("serve", options=[network, *mounts, *port_variables(second)]) as other:
             two = Server(other, container.port(second))

@@ -85,7 +85,7 @@ def check_105_no_capabilities(subject: Subject) -> str:
 )  # fmt: skip
 def check_104_no_outbound(subject: Subject) -> str:
     """Without a network the kernel finds no route for any of them, and counts that."""
-    model = f"{subject.trained.ml / 'model'}:/opt/ml/model:ro"
+    model = f"{subject.model}:/opt/ml/model:ro"
     options = ("--network=none", f"--dns={NAME_SERVER}", "--volume", model)
     with subject.engine.start("serve", options=options) as container:
         inside.wait_ready(subject, container)
@@ -171,9 +171,9 @@ def is_object(line: str) -> bool:
 )  # fmt: skip
 def check_108_model_files(subject: Subject) -> str:
     """Who can write a pickle to the bucket can run code in the container."""
-    pickles = [path.name for path in subject.trained.model_files if is_pickle(path)]
+    pickles = [path.name for path in subject.model_files if is_pickle(path)]
     must(not pickles, f"a pickle: {', '.join(pickles)}")
-    return f"no pickle among {len(subject.trained.model_files)} files; {escaped(subject, subject.server)}"
+    return f"no pickle among {len(subject.model_files)} files; {escaped(subject, subject.server)}"
 
 
 def escaped(subject: Subject, server: Server) -> str:

@@ -69,6 +69,12 @@ def devices(kind: str, dev: Path = Path("/dev")) -> int:
     return sum(path.name.removeprefix(kind).isdecimal() for path in dev.glob(f"{kind}*"))
 
 
+def take_gpu(number: int, dev: Path = Path("/dev")) -> None:
+    """Set ``BYOC_GPU`` to the GPU that the process of this number is to use: they take turns. Leave it where set."""
+    if gpus := devices("nvidia", dev):
+        os.environ.setdefault("BYOC_GPU", str(number % gpus))
+
+
 def _read(file: Path) -> str | None:
     try:
         return file.read_text().strip()

@@ -114,7 +114,8 @@ def load(folder: Path) -> Model:
     except ImportError as error:
         remedy = f"build it with --extra {found.flavor.extra}" if found.flavor.extra else "install it"
         raise ModelError(
-            f"{found.file.name} is a model of {found.flavor.name}, and this image lacks what it needs ({error}); {remedy}"
+            f"{found.file.name} is a model of {found.flavor.name}, and this image lacks what it needs ({error}); "
+            f"{remedy}"
         ) from error
     model: Model = module.open_model(found.file)
     return model

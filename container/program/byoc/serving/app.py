@@ -42,8 +42,8 @@ def create_app(service: Service) -> Flask:
     @app.get(websocket.PATH, websocket=True)
     def conversation() -> Response:
         if handler.converse_fn is None:
-            raise RequestError(404, "not_found", "predictor.py has no converse_fn: POST /invocations instead")
-        context = g.invocation.make_context()
+            raise RequestError(404, "not_found", "the handler has no converse_fn: POST /invocations instead")
+        context = g.invocation.make_context(handler.properties)
         return websocket.Upgrade(
             request.environ, lambda messages: handler.converse(messages, context), settings.max_payload
         )

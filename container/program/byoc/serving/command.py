@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byoc import logs
+from byoc.entry import EntryPoint
 from byoc.errors import ConfigurationError, UserError
 from byoc.serving import nginx
 from byoc.serving.settings import Settings
@@ -39,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             template = nginx.TEMPLATE.read_text(encoding="utf-8")
             sys.stdout.write(nginx.fill_in(template, settings, Path("/tmp/byoc")))  # noqa: S108 - only to be read
             return 0
+        if options.describe:
+            return _describe()
         return _check(settings, options.bidirectional_streaming) if options.check else Supervisor(settings).run()
     except ConfigurationError as error:
         for problem in error.problems:
@@ -52,18 +56,36 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(settings: Settings, bidirectional_streaming: str) -> int:
     """Check what can be checked without a model: the program, gunicorn's settings, nginx's configuration."""
-    from byoc.serving.handler import Handler, load_module  # noqa: PLC0415 - only --check pays for the import
+    from byoc.serving import conventions  # noqa: PLC0415 - only --check pays for the import
 
-    handler = Handler.from_module(load_module())
+    handler = conventions.load()
+    file = EntryPoint.from_environ(os.environ).file.name
     if bidirectional_streaming == "true" and handler.converse_fn is None:
         raise UserError(
-            "the image's label says that it offers bidirectional streaming, but predictor.py defines no converse_fn; "
+            f"the image's label says that it offers bidirectional streaming, but {file} defines no converse_fn; "
             "write converse_fn(messages, model), or build with BIDIRECTIONAL_STREAMING=false"
         )
     with tempfile.TemporaryDirectory(prefix="byoc-") as folder:
         if settings.use_nginx:
             nginx.configure(settings, Path(folder))
-    log.info("predictor.py can be imported (data as %s), nginx.conf is valid", handler.takes)
+    log.info("%s can be imported (%s %s), nginx.conf is valid", file, handler.convention, ", ".join(handler.names))
+    return 0
+
+
+def _describe() -> int:
+    """Print, as JSON, what the handler is."""
+    from byoc.serving import conventions  # noqa: PLC0415 - as above
+
+    entry = EntryPoint.from_environ(os.environ)
+    handler = conventions.load()
+    told = {
+        "entry_point": entry.file.name,
+        "convention": handler.convention,
+        "found": list(handler.names),
+        "bidirectional_streaming": handler.converse_fn is not None,
+        "trains": (entry.file.parent / "train").is_file() or callable(getattr(entry.load(), "fit", None)),
+    }
+    sys.stdout.write(json.dumps(told) + "\n")
     return 0
 
 
@@ -84,5 +106,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default="false",
         help="what the image's label of that name says; --check compares predictor.py with it",
     )
+    parser.add_argument("--describe", action="store_true", help="print what the handler is, as JSON, then exit")
     parser.add_argument("--show-config", action="store_true", help="print nginx's configuration, then exit")
     return parser.parse_args(argv)

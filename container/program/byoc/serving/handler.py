@@ -1,32 +1,37 @@
-"""The user's `predictor.py`: which functions it has, and how requests go through them."""
+"""What answers requests: the user's functions, whatever the convention, and how requests go through them."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import logging
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byoc.errors import ModelError, UserError
 from byoc.schema import FILE as SCHEMA_FILE
 from byoc.schema import Schema
+from byoc.serving.context import Context, system_properties
 from byoc.serving.formats import records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
     from types import ModuleType
 
-    from byoc.serving.context import Context
     from byoc.serving.formats.records import Records
 
 log = logging.getLogger(__name__)
 
-FUNCTIONS = ("model_fn", "predict_fn", "input_fn", "output_fn", "converse_fn")
+# Said outright, or told by the model's folder.
+Trait = bool | Callable[[Path], bool]
+# How libraries say that memory ran out, where they raise no MemoryError.
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|(failed|unable|cannot|can't|could not) (to )?allocate|bad_?alloc|insufficient memory", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -51,65 +56,64 @@ class Call:
 
 @dataclass
 class Handler:
-    """The functions of a `predictor.py` and the model they work on.
+    """The functions that answer and the model they work on. All may take a `Context` as well, behind their arguments.
 
     Attributes:
         model_fn: ``model_fn(model_dir)`` returns the model.
         predict_fn: ``predict_fn(data, model)`` returns one prediction a row, or yields the answer piece by piece.
+        transform_fn: ``transform_fn(model, body, content_type, accept)`` does all that is left, in place of
+            `predict_fn`, `input_fn` and `output_fn`; returns what `output_fn` does.
         input_fn: ``input_fn(body, content_type)`` returns the data; None decodes by the media type and the schema.
         output_fn: ``output_fn(prediction, accept)`` returns a body, or a body and its media type, or yields a body
             piece by piece; None encodes by the media type.
         converse_fn: ``converse_fn(messages, model)`` takes an iterator over incoming messages and yields outgoing
-            ones, text as str and binary as bytes; None offers no bidirectional streaming. All but model_fn may take a
-            `Context` as well, behind the others.
-        takes: what predict_fn is given where there is no input_fn: ``array``, ``frame`` or ``records``.
+            ones, text as str and binary as bytes; None offers no bidirectional streaming.
+        takes: what predict_fn is given where there is no input_fn: ``array``, ``frame`` or ``records``; a model that
+            says so itself, by its own `takes`, is asked once it is loaded.
         fork_safe: whether the model may be loaded once and shared by forked workers.
         batchable: whether rows of several requests may go into one call.
         pure: whether predict_fn only computes, in a time that depends on the rows alone, and may run beside itself.
+        content_types: media types that it decodes itself; other requests are refused. () leaves that to it.
+        convention: whose functions they are, for people.
+        names: what they are called in the user's file.
+        properties: what a context tells of the server.
+        home: the working directory, which its calls are to leave as it is.
 
     """
 
-    model_fn: Callable[[str], Any]
-    predict_fn: Callable[[Any, Any], Any]
+    model_fn: Callable[..., Any]
+    predict_fn: Callable[..., Any] | None = None
+    transform_fn: Callable[..., Any] | None = None
     input_fn: Callable[[bytes, str], Any] | None = None
     output_fn: Callable[[Any, str], Any] | None = None
     converse_fn: Callable[[Iterator[str | bytes], Any], Iterator[str | bytes]] | None = None
     takes: str = "frame"
-    fork_safe: bool = False
+    fork_safe: Trait = False
     batchable: bool = True
-    pure: bool = False
+    pure: Trait = False
+    content_types: Sequence[str] = ()
+    convention: str = "functions"
+    names: tuple[str, ...] = ()
     model: Any = None
     schema: Schema | None = None
     loaded: bool = field(default=False)
-
-    @classmethod
-    def from_module(cls, module: ModuleType) -> Handler:
-        """Find the functions of a module.
-
-        Raises:
-            UserError: model_fn or predict_fn is not there; names what was found.
-
-        """
-        found = {name: getattr(module, name, None) for name in FUNCTIONS}
-        missing = [name for name in ("model_fn", "predict_fn") if not callable(found[name])]
-        if missing:
-            there = ", ".join(sorted(name for name in vars(module) if name.endswith("_fn"))) or "none of them"
-            raise UserError(
-                f"{module.__name__}.py defines no {' and no '.join(missing)} (found: {there}); "
-                "it needs model_fn(model_dir) and predict_fn(data, model)"
-            )
-        return cls(
-            **{name: function for name, function in found.items() if function is not None},
-            takes=_takes(module.predict_fn),
-            fork_safe=getattr(module, "FORK_SAFE", False),
-            batchable=getattr(module, "BATCHABLE", True),
-            pure=getattr(module, "PURE", False),
-        )
+    properties: dict[str, Any] = field(default_factory=dict)
+    home: str = field(default_factory=os.getcwd)
 
     @cached_property
     def shares_calls(self) -> bool:
         """Whether rows of several requests may go into one call of predict_fn."""
-        return self.batchable and not self.streams and not _takes_context(self.predict_fn)
+        return self.batchable and self.decodes and not self.streams and not _takes_context(self.predict_fn, 2)
+
+    @cached_property
+    def decodes(self) -> bool:
+        """Whether requests are to be decoded for it; else it is given their bodies."""
+        return self.input_fn is None and self.transform_fn is None
+
+    @cached_property
+    def encodes(self) -> bool:
+        """Whether it encodes its answers itself; else its predictions are to be encoded."""
+        return self.output_fn is not None or self.transform_fn is not None or self.streams
 
     @cached_property
     def streams(self) -> bool:
@@ -119,7 +123,17 @@ class Handler:
     @cached_property
     def wants_context(self) -> bool:
         """Whether any of the functions takes a context."""
-        return any(_takes_context(function) for function in (self.predict_fn, self.input_fn, self.output_fn))
+        functions = (self.predict_fn, self.input_fn, self.output_fn)
+        return any(_takes_context(function, 2) for function in functions) or _takes_context(self.transform_fn, 4)
+
+    def is_fork_safe(self, model_dir: Path) -> bool:
+        """Tell whether the model in a folder may be loaded once and shared by forked workers.
+
+        Raises:
+            ModelError: that depends on the model, and there is none.
+
+        """
+        return self.fork_safe(model_dir) if callable(self.fork_safe) else self.fork_safe
 
     def load(self, model_dir: Path) -> None:
         """Load the model; a second call does nothing.
@@ -130,21 +144,61 @@ class Handler:
         """
         if self.loaded:
             return
+        self.properties = system_properties(model_dir)
         try:
-            self.model = self.model_fn(str(model_dir))
+            self.model = call(self.model_fn, str(model_dir), context=Context.of_load(self.properties))
+            self.pure = self.pure(model_dir) if callable(self.pure) else self.pure
         except UserError:
             raise
         except (Exception, SystemExit) as error:
-            log.exception("model_fn failed")
-            raise ModelError(f"model_fn failed: {type(error).__name__}: {error}") from error
+            # Where a handler only fails when it is asked for its model, its own lines say more than this one.
+            log.exception("the model could not be loaded")
+            cause = _as_memory_error(error)
+            raise ModelError(f"{self._loader} failed: {type(error).__name__}: {error}") from cause
+        # Where loading leaves the process is where its calls expect to be.
+        self.home = str(Path.cwd())
+        self._check_model()
+        self.takes = getattr(self.model, "takes", self.takes)
+        self.schema = getattr(self.model, "schema", None)
         if (model_dir / SCHEMA_FILE).exists():
             self.schema = Schema.load(model_dir)
         self.loaded = True
 
+    @property
+    def _loader(self) -> str:
+        """What loads the model, as the user knows it."""
+        if self.convention == "functions":
+            return "model_fn"
+        return f"{self.names[0]}, called without data to load the model,"
+
+    def _check_model(self) -> None:
+        """Refuse a model that nothing can ask.
+
+        Raises:
+            ModelError: there is no predict_fn, and it has no predict.
+
+        """
+        asks = self.convention != "functions" or {"predict_fn", "transform_fn"} & set(self.names)
+        if self.names and not asks and not callable(getattr(self.model, "predict", None)):
+            raise ModelError(
+                f"there is no predict_fn(data, model), and what model_fn returned, a {type(self.model).__name__}, "
+                f"has no predict (found: {', '.join(self.names)})"
+            )
+
+    def _come_home(self) -> None:
+        """Return to the folder that the user's code left: the server and its next requests expect to be there."""
+        try:
+            gone = os.getcwd() != self.home  # noqa: PTH109 - text, and a microsecond
+        except OSError:  # it is deleted
+            gone = True
+        if gone:
+            log.warning("the handler changed the working directory; it is set back to %s", self.home)
+            os.chdir(self.home)
+
     def converse(self, messages: Iterator[str | bytes], context: Context) -> Iterator[str | bytes]:
         """Return the messages that answer a conversation's."""
         assert self.converse_fn is not None
-        answers: Iterator[str | bytes] = _call(self.converse_fn, messages, self.model, context)
+        answers: Iterator[str | bytes] = call(self.converse_fn, messages, self.model, context=context)
         return answers
 
     def predict(self, calls: Sequence[Call]) -> Sequence[Any]:
@@ -155,37 +209,42 @@ class Handler:
         """
         if len(calls) == 1:
             return [self._try(self._alone, calls[0])]
-        parts = [call.records for call in calls if call.records is not None]
+        parts = [asked.records for asked in calls if asked.records is not None]
         predictions = self._try(self._predict, records.join(parts), calls[0])
         if isinstance(predictions, BaseException | Iterator):
             log.warning("a call for %d requests failed (%s); each is tried alone", len(calls), predictions)
-            return [self._try(self._alone, call) for call in calls]
+            return [self._try(self._alone, asked) for asked in calls]
         results, start = [], 0
-        for call, part in zip(calls, parts, strict=True):
-            results.append(self._try(self._encode, _rows(predictions, start, start + len(part)), call))
+        for asked, part in zip(calls, parts, strict=True):
+            results.append(self._try(self._encode, _rows(predictions, start, start + len(part)), asked))
             start += len(part)
         return results
 
-    def _alone(self, call: Call) -> Any:
-        if call.session is None or call.context is None:
-            return self._answer(call)
+    def _alone(self, asked: Call) -> Any:
+        if asked.session is None or asked.context is None:
+            return self._answer(asked)
         with ExitStack() as scope:
-            call.context.session = scope.enter_context(call.session)
-            result = self._answer(call)
+            asked.context.session = scope.enter_context(asked.session)
+            result = self._answer(asked)
             # The session lasts as long as the answer.
             return _until_end(result, scope.pop_all()) if isinstance(result, Iterator) else result
 
-    def _answer(self, call: Call) -> Any:
+    def _answer(self, asked: Call) -> Any:
+        context = asked.context
+        if self.transform_fn is not None:
+            return call(self.transform_fn, self.model, asked.body, asked.content_type, asked.accept, context=context)
         if self.input_fn is None:
-            assert call.records is not None
-            return self._encode(self._predict(call.records, call), call)
-        data = _call(self.input_fn, call.body, call.content_type, call.context)
-        return self._encode(_call(self.predict_fn, data, self.model, call.context), call)
+            assert asked.records is not None
+            return self._encode(self._predict(asked.records, asked), asked)
+        assert self.predict_fn is not None
+        data = call(self.input_fn, asked.body, asked.content_type, context=context)
+        return self._encode(call(self.predict_fn, data, self.model, context=context), asked)
 
-    def _predict(self, rows: Records, call: Call) -> Any:
+    def _predict(self, rows: Records, asked: Call) -> Any:
         """Return one prediction a row, or an iterator of pieces."""
+        assert self.predict_fn is not None
         data = rows.array() if self.takes == "array" else rows.frame() if self.takes == "frame" else rows
-        result = _call(self.predict_fn, data, self.model, call.context)
+        result = call(self.predict_fn, data, self.model, context=asked.context)
         if isinstance(result, Iterator):
             return result
         if not hasattr(result, "__len__") or isinstance(result, str | bytes | dict):
@@ -194,53 +253,51 @@ class Handler:
             raise ValueError(f"predict_fn returned {len(result)} predictions for {len(rows)} rows")
         return result
 
-    def _encode(self, prediction: Any, call: Call) -> Any:
-        return prediction if self.output_fn is None else _call(self.output_fn, prediction, call.accept, call.context)
+    def _encode(self, prediction: Any, asked: Call) -> Any:
+        if self.output_fn is None:
+            return prediction
+        return call(self.output_fn, prediction, asked.accept, context=asked.context)
 
-    @staticmethod
-    def _try(step: Callable[..., Any], *arguments: Any) -> Any:
+    def _try(self, step: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return step(*arguments)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: what user code raises ends one request only
-            return error
+            return _as_memory_error(error)
+        finally:
+            if not self.pure:
+                self._come_home()
 
 
-def load_module(name: str = "predictor") -> ModuleType:
-    """Import the user's module.
-
-    Raises:
-        UserError: it is missing or cannot be imported; names the error.
-
-    """
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        raise UserError(f"{name}.py cannot be imported: {type(error).__name__}: {error}") from error
+def settings_of(module: ModuleType) -> dict[str, Any]:
+    """Return what a module says of its model and its requests, by the names of `Handler`, as far as it does."""
+    names = ("FORK_SAFE", "BATCHABLE", "PURE", "CONTENT_TYPES")
+    return {name.lower(): getattr(module, name) for name in names if hasattr(module, name)}
 
 
-def _takes(predict_fn: Callable[..., Any]) -> str:
-    """Tell from the annotation of predict_fn's first argument whether it wants an array, a frame or our records."""
-    parameters = list(inspect.signature(predict_fn).parameters.values())
-    if len(parameters) < 2:  # noqa: PLR2004
-        raise UserError("predict_fn must take the data and the model: predict_fn(data, model)")
-    annotation = str(parameters[0].annotation).lower()
-    return "array" if "array" in annotation else "records" if "records" in annotation else "frame"
-
-
-def _call(function: Callable[..., Any], first: Any, second: Any, context: Context | None) -> Any:
-    return function(first, second, context) if _takes_context(function) else function(first, second)
+def call(function: Callable[..., Any], *arguments: Any, context: Context | None) -> Any:
+    """Call a user's function, with the context behind its arguments where it takes one."""
+    return function(*arguments, context) if _takes_context(function, len(arguments)) else function(*arguments)
 
 
 @cache
-def _takes_context(function: Callable[..., Any] | None) -> bool:
-    """Tell whether a function's third argument is the context: it is called so, or has no default."""
+def _takes_context(function: Callable[..., Any] | None, given: int) -> bool:
+    """Tell whether what follows the given arguments is the context: it is called so, or has no default."""
     if function is None:
         return False
-    third = list(inspect.signature(function).parameters.values())[2:3]
+    following = list(inspect.signature(function).parameters.values())[given : given + 1]
     return any(
         each.name == "context" or (each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD)
-        for each in third
+        for each in following
     )
+
+
+def _as_memory_error(error: BaseException) -> BaseException:
+    """Return a MemoryError for what says in words that memory ran out, as CUDA and TensorFlow do."""
+    if isinstance(error, MemoryError) or not (isinstance(error, Exception) and OUT_OF_MEMORY.search(str(error))):
+        return error
+    translated = MemoryError(f"{type(error).__name__}: {error}")
+    translated.__cause__ = error
+    return translated
 
 
 def _until_end(pieces: Iterator[Any], scope: ExitStack) -> Iterator[Any]:

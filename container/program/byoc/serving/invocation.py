@@ -71,9 +71,9 @@ class Invocation:
         self.context: Context | None = None
         self._whole: bytes | None = None
 
-    def make_context(self) -> Context:
-        """Return what the handler may know of the request."""
-        self.context = Context(self.request_id, EnvironHeaders(self.environ))
+    def make_context(self, properties: dict[str, Any]) -> Context:
+        """Return what the handler may know of the request, and of the server."""
+        self.context = Context(self.request_id, EnvironHeaders(self.environ), system_properties=properties)
         return self.context
 
     def blocks(self, limit: int) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ import gevent
 from byoc.errors import RowError
 from byoc.serving import formats, runtime, sessions, stream
 from byoc.serving.batcher import Batcher
+from byoc.serving.context import CONTENT_TYPE
 from byoc.serving.errors import RequestError
 from byoc.serving.formats import csv, event_stream
 from byoc.serving.formats.records import Records
@@ -24,7 +25,7 @@ from byoc.serving.handler import Call
 from byoc.serving.invocation import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     from byoc.serving.formats import AnswerFormat, Decoder
     from byoc.serving.handler import Handler
@@ -55,13 +56,30 @@ class Service:
 
     Args:
         settings: limits and defaults.
-        handler: the user's functions.
+        find_handler: imports the user's code when it is first needed, which may be after the fork.
+        no_memory: what a MemoryError of a prediction's is told as.
 
     """
 
-    def __init__(self, settings: Settings, handler: Handler) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        find_handler: Callable[[], Handler],
+        no_memory: Callable[[], Exception] | None = None,
+    ) -> None:
         self.settings = settings
-        self.handler = handler
+        self._find_handler = find_handler
+        self._no_memory = no_memory
+
+    @cached_property
+    def handler(self) -> Handler:
+        """The user's functions.
+
+        Raises:
+            UserError: there are none that could answer.
+
+        """
+        return self._find_handler()
 
     def load(self) -> None:
         """Load the model, and take what there is out of the garbage collector's sight.
@@ -94,7 +112,7 @@ class Service:
             queue=settings.queue,
             batch_rows=settings.batch_rows,
             deadline=settings.deadline,
-            pure=self.handler.pure,
+            pure=self.handler.pure is True,
         )
 
     @cached_property
@@ -137,8 +155,10 @@ class Service:
         handler = self.handler
         default = self.settings.default_accept or request.content_type or "text/csv"
         # Both before any work is done: what nobody can read, or accepts, need not be computed.
-        output = None if handler.output_fn or handler.streams else formats.encoder(request.accept, default)
-        source = None if handler.input_fn else formats.decoder(request.content_type)
+        output = None if handler.encodes else formats.encoder(request.accept, default)
+        source = formats.decoder(request.content_type) if handler.decodes else None
+        if source is None and handler.content_types:
+            formats.check_type(request.content_type, handler.content_types)
         body, rest = _taken(request.blocks(self.settings.max_payload), PIECE)
         if source and output and handler.shares_calls:
             blocks: Iterable[bytes] = chain([body], rest)
@@ -158,7 +178,7 @@ class Service:
             body=b"" if source else body,
             content_type=request.content_type,
             accept=default if request.accept in ("", "*/*") else request.accept,
-            context=request.make_context() if handler.wants_context else None,
+            context=request.make_context(handler.properties) if handler.wants_context else None,
             session=self.sessions.use(session) if session else None,
         )
         return self._answered(request, call, output)
@@ -179,6 +199,7 @@ class Service:
         if call.context is not None:
             answer.status = call.context.status
             answer.headers |= _checked(call.context.response_headers)
+            answer.media_type = answer.headers.pop(CONTENT_TYPE, answer.media_type)
         return answer
 
     def _in_pieces(
@@ -237,7 +258,12 @@ class Service:
         if call.records is not None:
             rows = len(call.records)
             layout = call.records.layout if self.handler.shares_calls and call.session is None else None
-        return self.batcher.submit(call, rows, layout, request.timings, within)
+        try:
+            return self.batcher.submit(call, rows, layout, request.timings, within)
+        except MemoryError as error:
+            if self._no_memory is None:
+                raise
+            raise self._no_memory() from error
 
 
 def _checked(headers: dict[str, str]) -> dict[str, str]:

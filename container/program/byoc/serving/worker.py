@@ -17,6 +17,7 @@ import gevent
 from gevent import socket
 from gunicorn.workers.ggevent import GeventWorker
 
+from byoc import machine
 from byoc.serving import access, connection, runtime
 from byoc.serving.board import BEAT, Board, Slot
 
@@ -61,6 +62,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         # Without nginx, gunicorn has the whole of HTTP to deal with; with a limit of requests, it has to count them.
         self.is_lean = self.service.settings.use_nginx and self.max_requests == sys.maxsize
         access.write_together()
+        machine.take_gpu(self.slot)
         if not self.service.handler.loaded:
             self.service.load()
         self.service.try_out()

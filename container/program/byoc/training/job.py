@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from byoc import logs, machine
+from byoc.entry import EntryPoint
 from byoc.env import Paths, TrainingEnvironment
 from byoc.errors import DataError, UserError
 from byoc.training import artifact, channels, cluster, failure, hyperparameters, metrics, script
@@ -106,12 +107,15 @@ def run(
 ) -> int:
     """Run the job and return the exit code: 0 trained, 1 failed, 128 + signal stopped without a model.
 
-    A script that the job brings along ends it with its own code.
+    A script that the job brings along ends it with its own code. Where the image has an entry point of the user's, its
+    `fit` trains, and its ``METRICS`` are the metrics.
 
     ``metric_names`` are the metrics that `fit` reports, for ``train --metric-definitions``.
     """
+    entry = EntryPoint.from_environ(os.environ)
     if _parse(argv, doc).metric_definitions:
-        sys.stdout.write(json.dumps(metrics.definitions(metric_names), indent=2) + "\n")
+        names = metric_names if entry.is_own else getattr(entry.load(), "METRICS", ())
+        sys.stdout.write(json.dumps(metrics.definitions(names), indent=2) + "\n")
         return 0
     started = time.monotonic()
     notice = StopNotice()
@@ -124,9 +128,12 @@ def run(
     try:
         environment = TrainingEnvironment.read(os.environ)
         logging.getLogger().setLevel(environment.log_level)
-        # The one place that decides who trains: a script that the job brings along, else the image's own fit.
-        brought = script.find(environment)
-        names = script.run(brought, environment, notice) if brought else _train(fit, environment, notice)
+        # The one place that decides who trains: a script that the job brings along, else the image's own.
+        brought = script.find(environment) or script.beside(entry)
+        if brought:
+            names = script.run(brought, environment, notice)
+        else:
+            names = _train(fit if entry.is_own else _fit_of(entry), environment, notice)
     except Stopped as stop:
         log.warning("stopped by %s before there was a model", stop)
         return 128 + stop.signum
@@ -134,6 +141,22 @@ def run(
         return _fail(error, paths.failure)
     log.info("trained in %.1f s; %s holds %s", time.monotonic() - started, paths.model, ", ".join(names))
     return 0
+
+
+def _fit_of(entry: EntryPoint) -> Callable[[Job], None]:
+    """Return the `fit` of the user's own file.
+
+    Raises:
+        UserError: it cannot be imported, or has none.
+
+    """
+    fit: Callable[[Job], None] | None = getattr(entry.load(), "fit", None)
+    if not callable(fit):
+        raise UserError(
+            f"{entry.file.name} defines no fit(job), and there is no file train beside it, so this image only serves; "
+            "write one of them, or give the job a script of its own (sagemaker_program)"
+        )
+    return fit
 
 
 def _train(fit: Callable[[Job], None], environment: TrainingEnvironment, notice: StopNotice) -> list[str]:

@@ -1,8 +1,9 @@
 """Script mode: a script of the user's own, as SageMaker's SDKs send it, run in place of the image's `fit`.
 
 Hyperparameters ``sagemaker_program`` and ``sagemaker_submit_directory`` name it and where it is; so do the variables
-that `byoc.env` reads. It is called as it would be in SageMaker's own images: with the hyperparameters as arguments and
-the variables of `byoc.training.sm_env`. It writes into the model folder itself.
+that `byoc.env` reads. A file `train` beside the image's entry point, as the classic layout has it, is one as well.
+It is called as it would be in SageMaker's own images: with the hyperparameters as arguments and the variables of
+`byoc.training.sm_env`. It writes into the model folder itself.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from byoc.entry import EntryPoint
     from byoc.env import TrainingEnvironment
     from byoc.training.stop import StopNotice
 
@@ -34,6 +36,7 @@ POLL = 0.1
 # Bytes of its stderr that are kept for the failure file, which has 1,024 characters.
 TAIL = 700
 INTERPRETERS = {".py": [sys.executable], ".sh": ["bash"]}
+CLASSIC = "train"
 
 
 class ScriptError(UserError):
@@ -46,10 +49,18 @@ class ScriptError(UserError):
 
 @dataclass(frozen=True)
 class Script:
-    """A script and where its folder or archive is: on S3, in a local folder, or already in ``/opt/ml/code``."""
+    """A script and where its folder or archive is: on S3, in a local folder, or already in ``/opt/ml/code``.
+
+    Attributes:
+        program: the file's name.
+        source: where its folder or archive is.
+        folder: the same, where it is part of the image: what it requires is installed already.
+
+    """
 
     program: str
     source: str
+    folder: Path | None = None
 
 
 def find(environment: TrainingEnvironment) -> Script | None:
@@ -69,6 +80,12 @@ def find(environment: TrainingEnvironment) -> Script | None:
     return Script(program, source)
 
 
+def beside(entry: EntryPoint) -> Script | None:
+    """Return the file `train` beside the user's entry point, None where there is none."""
+    folder = entry.file.parent
+    return None if entry.is_own or not (folder / CLASSIC).is_file() else Script(CLASSIC, str(folder), folder)
+
+
 def run(script: Script, environment: TrainingEnvironment, notice: StopNotice) -> list[str]:
     """Run the script to its end; return the names in the model folder.
 
@@ -77,9 +94,9 @@ def run(script: Script, environment: TrainingEnvironment, notice: StopNotice) ->
         Stopped: the job was told to stop and the script ended by that.
 
     """
-    folder = code.fetch(script.source, environment)
+    folder = script.folder or code.fetch(script.source, environment)
     file = (folder / script.program).resolve()
-    interpreter = INTERPRETERS.get(file.suffix)
+    interpreter = _by_first_line(file) if script.folder else INTERPRETERS.get(file.suffix)
     if interpreter is None or not file.is_file() or not file.is_relative_to(folder.resolve()):
         there = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
         raise ScriptError(
@@ -89,7 +106,7 @@ def run(script: Script, environment: TrainingEnvironment, notice: StopNotice) ->
     environ = {**os.environ, **sm_env.variables(environment, script.source, script.program, arguments)}
     environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     environment.paths.output_data.mkdir(parents=True, exist_ok=True)
-    if (folder / "requirements.txt").is_file():
+    if script.folder is None and (folder / "requirements.txt").is_file():
         install = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", "requirements.txt"]
         _follow("requirements.txt", [sys.executable, *install], folder, environ, notice)
     # Without the values: a hyperparameter may be a secret.
@@ -99,6 +116,12 @@ def run(script: Script, environment: TrainingEnvironment, notice: StopNotice) ->
     if not names and environment.is_leader:
         log.warning("%s wrote nothing into SM_MODEL_DIR, %s", script.program, environment.paths.model)
     return names
+
+
+def _by_first_line(file: Path) -> Sequence[str]:
+    """Return what runs a file without suffix, which may have lost its permission to be run: a shell, or Python."""
+    first = file.read_bytes().partition(b"\n")[0].rstrip()
+    return INTERPRETERS[".sh" if first.startswith(b"#!") and first.endswith(b"sh") else ".py"]
 
 
 def command_line(values: Mapping[str, Any]) -> list[str]:

@@ -46,8 +46,9 @@ def predict_fn(data: np.ndarray, given: TabularModel) -> object:
 def client(model_dir, environ=None, **functions):
     settings = Settings.from_environ({"SAGEMAKER_BASE_DIR": str(model_dir), **(environ or {})}, cpus=1, memory=1 << 30)
     given = {"model_fn": lambda folder: model.load(model_dir / "model"), "predict_fn": predict_fn, "takes": "array"}
-    service = Service(settings, Handler(**{**given, "fork_safe": True, **functions}))
-    if service.handler.fork_safe:
+    handler = Handler(**{**given, "fork_safe": True, **functions})
+    service = Service(settings, lambda: handler)
+    if handler.fork_safe:
         service.load()
     return create_app(service).test_client()
 

@@ -277,11 +277,10 @@ def test_a_call_that_was_tried_out_needs_no_thread_at_all():
 
 
 def test_brief_calls_are_made_in_their_turn_and_together():
-    model = Pure(0.0004)
+    model = Pure()
     batcher = pure(model)
     for rows in (1, 2, 3, 4):
-        batcher.try_out(0, rows)
-    model.calls.clear()
+        batcher._pace.note(rows, 0.0004)
     spawned = submit(batcher, (1, 1, "all"), (2, 1, "all"), (3, 1, "all"))
     assert [greenlet.get() for greenlet in spawned] == [2, 4, 6]
     assert (model.calls, all(model.on_loop)) == ([[1, 2, 3]], True)
@@ -290,12 +289,11 @@ def test_brief_calls_are_made_in_their_turn_and_together():
 def test_a_call_that_gains_nothing_by_company_goes_at_once():
     model = Pure()
     batcher = pure(model)
-    batcher.try_out(0, 1)
-    model.seconds = 0.0006
-    batcher.try_out(0, 50)
+    batcher._pace.note(1, 0.00001)
+    batcher._pace.note(50, 0.0006)
     spawned = submit(batcher, (1, 50, "all"), (2, 50, "all"))
     assert [greenlet.get() for greenlet in spawned] == [2, 4]
-    assert (model.calls[2:], all(model.on_loop)) == ([[1], [2]], True)
+    assert (model.calls, all(model.on_loop)) == ([[1], [2]], True)
 
 
 def test_a_long_call_goes_to_the_thread_and_an_instant_one_passes_it():

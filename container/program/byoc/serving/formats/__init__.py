@@ -137,9 +137,38 @@ def decoder(content_type: str) -> Decoder:
     """
     name, parameters = media_type(content_type or csv.MEDIA_TYPE)
     if name not in REQUESTS:
-        known = ", ".join(REQUESTS)
-        raise RequestError(415, "unsupported_media_type", f"Content-Type {name} is not understood; send {known}")
+        raise _not_understood(name, REQUESTS)
     return Decoder(REQUESTS[name], parameters)
+
+
+def check_type(content_type: str, understood: Sequence[str]) -> None:
+    """Refuse a request whose body a handler cannot decode; one without a Content-Type is left to it.
+
+    Raises:
+        RequestError: 415, with the types that are understood.
+
+    """
+    name = media_type(content_type)[0]
+    if name and name not in understood:
+        raise RequestError(
+            415, "unsupported_media_type", f"Content-Type {name} is not understood; send {', '.join(understood)}"
+        )
+
+
+def _not_understood(name: str, understood: Iterable[str]) -> RequestError:
+    message = f"Content-Type {name} is not understood; send {', '.join(understood)}"
+    return RequestError(415, "unsupported_media_type", message)
+
+
+def check_accepted(accept: str, offered: str) -> None:
+    """Refuse an answer of a media type that the client does not accept; "" and ``*/*`` accept any.
+
+    Raises:
+        RequestError: 406, with the type on offer.
+
+    """
+    if accept.strip() and not parse_accept_header(accept, MIMEAccept).best_match([offered]):
+        raise RequestError(406, "not_acceptable", f"Accept offers no {offered}, which is what the answer is")
 
 
 @lru_cache(maxsize=256)

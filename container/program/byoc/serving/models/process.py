@@ -12,27 +12,26 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import gevent
 from gevent import socket
 from gevent.pool import Pool
 from gevent.pywsgi import LoggingLogAdapter, WSGIServer
 
-from byoc import logs
+from byoc import logs, machine
 from byoc.errors import UserError
+from byoc.serving import conventions
 from byoc.serving.app import create_app
 from byoc.serving.board import BEAT
 from byoc.serving.errors import RequestError
-from byoc.serving.handler import Handler, load_module
 from byoc.serving.models.admission import no_memory
 from byoc.serving.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
     from byoc.serving.batcher import Batcher
-    from byoc.serving.handler import Call
     from byoc.serving.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -44,14 +43,7 @@ LOADING, LOADED = 1000, 500
 BACKLOG = 2048
 # Seconds in which the last of them are.
 ACCEPTING = 0.02
-
-
-class OneOfMany(Handler):
-    """A handler of which a prediction that runs out of memory is answered so that the platform can make room."""
-
-    def predict(self, calls: Sequence[Call]) -> Sequence[Any]:
-        """Return one result or exception for each request."""
-        return [_explain(each) if isinstance(each, MemoryError) else each for each in super().predict(calls)]
+NO_MEMORY = "Python found no memory left"
 
 
 def main(settings: Settings, name: str, folder: Path, door: Path, report: Connection) -> None:
@@ -69,7 +61,9 @@ def main(settings: Settings, name: str, folder: Path, door: Path, report: Connec
     _name_every_log_line(name)
     _end_me_first(LOADING)
     try:
-        service = Service(replace(settings, model_dir=folder), OneOfMany.from_module(load_module()))
+        # A prediction that runs out of memory is answered so that the platform can make room.
+        service = Service(replace(settings, model_dir=folder), conventions.load, lambda: no_memory(NO_MEMORY))
+        machine.take_gpu(crc32(name.encode()))
         service.load()
         app = create_app(service)
         service.try_out()
@@ -87,9 +81,9 @@ def main(settings: Settings, name: str, folder: Path, door: Path, report: Connec
 
 
 def check(report: Connection) -> None:
-    """Tell whether predictor.py can be used: "" or what is wrong with it."""
+    """Tell whether the handler can be used: "" or what is wrong with it."""
     try:
-        OneOfMany.from_module(load_module())
+        conventions.load()
     except UserError as error:
         report.send(str(error))
     else:
@@ -127,7 +121,7 @@ def _drain(server: WSGIServer, seconds: float) -> None:
 
 def _explain(error: Exception) -> RequestError:
     if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
-        return no_memory("Python found no memory left")
+        return no_memory(NO_MEMORY)
     if isinstance(error, UserError):
         return RequestError(400, "bad_model", str(error))
     log.error("the model could not be served", exc_info=error)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 
+from byoc.entry import EntryPoint
 from byoc.errors import UserError
-from byoc.serving.handler import load_module
 
-with contextlib.suppress(UserError):
-    # What is wrong with predictor.py is told by the process that needs it.
-    load_module()
+entry = EntryPoint.from_environ(os.environ)
+if entry.is_shared:
+    with contextlib.suppress(UserError):
+        # What is wrong with it is told by the process that needs it.
+        entry.load()
 # Objects that no collection touches stay on pages that all processes share.
 gc.collect()
 gc.freeze()
