@@ -26,7 +26,11 @@ def main(model_dir: Path) -> None:
     model.train(x=FEATURES, y="species", training_frame=table)
     model_dir.mkdir(parents=True, exist_ok=True)
     print("wrote", model.download_mojo(str(model_dir / "penguins.zip")))
-    print(model.predict(table[::100, :]).as_data_frame(use_multi_thread=False).to_json(orient="records", double_precision=15))
+    print(
+        model.predict(table[::100, :])
+        .as_data_frame(use_multi_thread=False)
+        .to_json(orient="records", double_precision=15)
+    )
     h2o.cluster().shutdown()
 
 

@@ -6,13 +6,17 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from tests import engine
+from tests.image.test_examples import Reader, follow
 from tests.program import ROOT
+from tests.readme import Document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +60,14 @@ REFUSED = {
     "glm_skip": "row 2: is none that the model predicts: h2o says IllegalArgumentException: categorical value out of range",
 }
 JSON = "application/json"
+OUTPUTS = "SAGEMAKER_INFERENCE_OUTPUT=predicted_label,probabilities"
+# Those for which the example prints h2o's predictions, in its order of columns.
+FOUR = [
+    {"features": ["Torgersen", 39.1, 18.7, 181, 3750, "male"]},
+    {"features": ["Biscoe", 35, 17.9, 192, 3725, "female"]},
+    {"features": ["Biscoe", 44.9, 13.3, 213, 5100, "female"]},
+    {"features": ["Dream", 46.7, 17.9, 195, 3300, "female"]},
+]
 
 
 @pytest.fixture(scope="module")
@@ -70,31 +82,21 @@ def h2o_image() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def trainer(h2o_image: str) -> Iterator[str]:
-    """An image that trains: it has the example's requirements as well."""
-    name = engine.unique()
-    words = ("-t", name, "-f", str(HERE / "Dockerfile"), "--build-arg", f"IMAGE={h2o_image}")
-    built = engine.docker("build", *words, str(EXAMPLE), check=False, timeout=900)
-    assert built.returncode == 0, built.stdout + built.stderr
-    yield name
-    engine.docker("rmi", "--force", name)
-
-
-def run_h2o(image: str, script: Path, folder: Path) -> str:
-    """Run a script with h2o on a folder, which is ours again afterwards; return what it printed."""
-    options = ("-v", f"{script}:/script.py:ro", "-v", f"{folder}:/out")
-    result = engine.run(image, "/opt/h2o/bin/python", "/script.py", "/out", options=options, timeout=400)
-    engine.give_back(image, folder)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-@pytest.fixture(scope="module")
-def models(trainer: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what models.py leaves."""
-    folder = tmp_path_factory.mktemp("mojos")
-    run_h2o(trainer, HERE / "models.py", folder)
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what models.py leaves, which h2o has trained in an environment of its own."""
+    environment, folder = tmp_path_factory.mktemp("h2o"), tmp_path_factory.mktemp("mojos")
+    python = str(environment / "bin" / "python")
+    finish(sys.executable, "-m", "venv", str(environment))
+    finish(python, "-m", "pip", "install", "--quiet", "-r", str(EXAMPLE / "requirements.txt"))
+    finish(python, str(HERE / "models.py"), str(folder))
+    shutil.rmtree(environment)
     return folder
+
+
+def finish(*command: str) -> None:
+    """Run a program to its end, which must be a good one."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +173,8 @@ def test_the_schema_is_the_mojos(answers: dict[str, Any]) -> None:
 def test_served(h2o_image: str, models: Path, tmp_path: Path) -> None:
     """A binomial model in a real server, asked at once by several; read only, as somebody else, without a network."""
     body = (models / "gbm_binomial.csv").read_text()
-    names, rows = by_h2o(models, "gbm_binomial")
-    options = ("-e", "SAGEMAKER_INFERENCE_OUTPUT=predicted_label,probabilities", "--read-only", "--tmpfs", "/tmp")
+    _, rows = by_h2o(models, "gbm_binomial")
+    options = ("-e", OUTPUTS, "--read-only", "--tmpfs", "/tmp")
     with engine.serving(h2o_image, models / "gbm_binomial", *options, "--user", "1234") as server:
         found = server.post(body, Accept=JSON).json()["predictions"]
         assert [each["predicted_label"] for each in found] == [row[0] for row in rows]
@@ -183,7 +185,6 @@ def test_served(h2o_image: str, models: Path, tmp_path: Path) -> None:
         assert (bad.status_code, bad.json()["error"]["column"]) == (400, "bill_length_mm")
         # Java takes no signal, and holds up no end.
         assert server.stop(29) == 0
-    assert "hs_err" not in server.name
 
 
 def test_files_that_are_no_mojo(h2o_image: str, models: Path, tmp_path: Path) -> None:
@@ -214,12 +215,17 @@ def last_line(image: str, folder: Path) -> str:
     return (result.stdout + result.stderr).strip().splitlines()[-1]
 
 
-def test_the_example(h2o_image: str, trainer: str, tmp_path: Path) -> None:
-    """Trained by its script, served without a line of code, in both forms of request; h2o's own answers printed by it."""
-    wanted = json.loads(run_h2o(trainer, EXAMPLE / "train.py", tmp_path).strip().splitlines()[-2])
-    rows = [
-        ["Torgersen", 39.1, 18.7, 181, 3750, "male"],
-        ["Biscoe", 37.8, 20.0, 190, 4250, "male"],
-    ]
-    assert wanted
-    assert rows
+def test_the_example(tmp_path: Path) -> None:
+    """Its README is followed to the letter; what h2o itself printed is what the server answers."""
+    reader = Reader("h2o_mojo", tmp_path)
+    training = Document("examples/h2o_mojo/README.md").block("python3 -m venv").splitlines()
+    try:
+        *_, told = [line for command in training for line in reader.run(command).splitlines() if line.startswith("[{")]
+        follow(reader, reader.commands)
+        wanted = json.loads(told)
+        with engine.serving(reader.own, reader.clone / "mojo", "-e", OUTPUTS) as server:
+            found = server.post(json.dumps(FOUR), JSON).json()["predictions"]
+        assert [each["predicted_label"] for each in found] == [each.pop("predict") for each in wanted]
+        same([each["probabilities"] for each in found], np.array([[*each.values()] for each in wanted]))
+    finally:
+        engine.docker("rmi", "--force", reader.own)

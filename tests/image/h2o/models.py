@@ -27,7 +27,9 @@ HEAVY = "heavy"
 def rows() -> list[dict[str, str]]:
     """Return every ninth penguin, some with what training never saw, or with nothing."""
     with TABLE.open() as file:
-        found = [{name: "" if cell == "NA" else cell for name, cell in row.items()} for row in csv.DictReader(file)][::9]
+        found = [{name: "" if cell == "NA" else cell for name, cell in row.items()} for row in csv.DictReader(file)][
+            ::9
+        ]
     found[1]["island"] = "Atlantis"
     found[5]["sex"] = "other"
     found[2]["sex"] = found[4]["island"] = found[6]["bill_depth_mm"] = ""
@@ -73,12 +75,22 @@ def supervised() -> None:
     keep("gbm_multinomial", of.H2OGradientBoostingEstimator(**trees), "species")
     keep("gbm_regression", of.H2OGradientBoostingEstimator(**trees), "body_mass_g")
     special = {"offset_column": "log_mass", "weights_column": "weight"}
-    keep("gbm_offset", of.H2OGradientBoostingEstimator(**trees, **special, fold_column="fold"), "body_mass_g", also=("log_mass",))
+    keep(
+        "gbm_offset",
+        of.H2OGradientBoostingEstimator(**trees, **special, fold_column="fold"),
+        "body_mass_g",
+        also=("log_mass",),
+    )
     keep("glm_offset", of.H2OGeneralizedLinearEstimator(**special), "body_mass_g", also=("log_mass",))
     for encoding in ("one_hot_explicit", "label_encoder", "binary", "enum_limited", "eigen"):
         model = of.H2OGradientBoostingEstimator(**trees, categorical_encoding=encoding)
         keep(f"gbm_{encoding}", model, "body_mass_g")
-    for family, y in (("binomial", HEAVY), ("multinomial", "species"), ("ordinal", "species"), ("gaussian", "body_mass_g")):
+    for family, y in (
+        ("binomial", HEAVY),
+        ("multinomial", "species"),
+        ("ordinal", "species"),
+        ("gaussian", "body_mass_g"),
+    ):
         keep(f"glm_{family}", of.H2OGeneralizedLinearEstimator(family=family), y)
     keep("glm_skip", of.H2OGeneralizedLinearEstimator(missing_values_handling="Skip"), "body_mass_g")
     keep("gam", of.H2OGeneralizedAdditiveEstimator(gam_columns=["bill_length_mm"]), "body_mass_g")

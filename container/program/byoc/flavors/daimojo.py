@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +29,13 @@ class Pipeline:
         id: its uuid.
         outputs: the names of what it predicts: the target, or one name a class.
         takes: rows as the schema describes, of objects where the pipeline takes text.
+        answers: that H2O's clients want their own form of answer.
         schema: the pipeline's features.
 
     """
 
     takes = "array"
+    answers = "fields"
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -46,12 +49,13 @@ class Pipeline:
         """Return what the pipeline has for each of (n, features) rows: a dict, by the names of its outputs."""
         import datatable  # noqa: PLC0415 - comes with daimojo
 
-        cells = {
-            column.name: [None if cell != cell or cell in self._missing else cell for cell in rows[:, place].tolist()]
-            for place, column in enumerate(self.schema.columns)
-        }
+        columns = zip(self.schema.names, rows.T.tolist(), strict=True)
+        cells = {name: [None if self._is_missing(cell) else cell for cell in column] for name, column in columns}
         found = self._model.predict(datatable.Frame(cells)).to_dict()
         return [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
+
+    def _is_missing(self, cell: str | float) -> bool:
+        return cell in self._missing if isinstance(cell, str) else math.isnan(cell)
 
 
 def open_model(file: Path) -> Pipeline:

@@ -37,6 +37,7 @@ class Mojo:
     Attributes:
         id: what h2o calls the model's uuid.
         takes: rows of numbers, as the schema describes.
+        answers: that H2O's clients want their own form of answer.
         schema: the columns that the MOJO names; that of the offset, where the model has one, is the last.
 
     Raises:
@@ -45,6 +46,7 @@ class Mojo:
     """
 
     takes = "array"
+    answers = "fields"
 
     def __init__(self, mojo: Any) -> None:
         self.id = str(mojo.getUUID())
@@ -143,8 +145,8 @@ class _Inputs:
         encoding, response = mojo.getCategoricalEncoding(), mojo.getResponseName()
         if str(encoding) == "Eigen":
             raise ModelError("with categorical_encoding=eigen h2o-genmodel predicts other than h2o; train with another")
-        domains = [each for each in zip(mojo.getOrigNames(), mojo.getOrigDomainValues(), strict=False)]
-        domains = [(name, domain) for name, domain in domains if name != response]
+        known = zip(mojo.getOrigNames(), mojo.getOrigDomainValues(), strict=False)
+        domains = [(name, domain) for name, domain in known if name != response]
         places = encoding.createColumnMapping(mojo)
         encoders = encoding.createCategoricalEncoders(mojo, places)
         numbers, tables = [], []
@@ -181,8 +183,14 @@ def _codes(encoder: Any, domain: Any, width: int, encoding: str) -> tuple[NDArra
         rows.append(np.array(memoryview(row)))
     codes = np.array(rows)
     written = np.flatnonzero(~np.isnan(codes).all(axis=0))
-    unseen = np.full((1, len(written)), float(len(domain))) if encoding == "LabelEncoder" else codes[-1:, written]
-    return written, np.concatenate([codes[:, written], unseen])
+    codes = codes[:, written]
+    # As h2o has it: the number behind those of the known levels, or its bits, from the lowest; else as if missing.
+    unseen = codes[-1]
+    if encoding == "LabelEncoder":
+        unseen = np.full(len(written), float(len(domain)))
+    if encoding == "Binary":
+        unseen = np.array([(len(domain) + 1) >> bit & 1 for bit in range(len(written))], dtype=np.float64)
+    return written, np.vstack([codes, unseen])
 
 
 def open_model(file: Path) -> Mojo:

@@ -62,7 +62,9 @@ def tell(error: jpype.JException) -> str:
     while isinstance(error, jpype.JException) and error.getCause() is not None:
         error = error.getCause()
     if isinstance(error, jpype.JClass("java.lang.OutOfMemoryError")):
-        raise MemoryError(f"Java's heap is full: {error.getMessage()}") from None
+        raise MemoryError(  # noqa: TRY004 - a class of Java's
+            f"Java's heap is full: {error.getMessage()}"
+        ) from None
     return f"{type(error).__name__.rpartition('.')[2]}: {error.getMessage()}"
 
 
