@@ -117,7 +117,7 @@ def by_h2o(models: Path, kind: str) -> tuple[list[str], list[list[str]]]:
 
 def numbers(rows: list[list[str]]) -> np.ndarray:
     """Return cells as numbers, NaN where h2o gave none."""
-    return np.array([[float(cell or "nan") for cell in row] for row in rows])
+    return np.array([[float(cell or "nan") for cell in row or [""]] for row in rows])
 
 
 def same(found: Any, wanted: np.ndarray) -> None:

@@ -26,7 +26,7 @@ NUMBERS = frozenset(["DimReduction", "AutoEncoder"])
 # These need more than a row of numbers: GAMs their own expansion of it, GLRMs a search with random numbers.
 APART = frozenset(["gam", "glrm"])
 # To most models h2o gives a level that training never saw as a missing value; to these as one more level.
-ONE_MORE_LEVEL = frozenset(["coxph", "extendedisolationforest"])
+ONE_MORE_LEVEL = frozenset(["coxph", "extendedisolationforest", "rulefit"])
 # How h2o sorts the two values of what is true or false.
 BOOLEAN = ("false", "true")
 
