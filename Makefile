@@ -60,7 +60,8 @@ bench-guard: install ## Fail where the speed fell to less than half of what benc
 lock: ## Re-make the locked requirements from the *.in files
 	$(COMPILE) container/requirements.in -o container/requirements.txt
 	for extra in container/extras/*.in; do \
-		$(COMPILE) $$extra -c container/requirements.txt -o $${extra%.in}.txt; done
+		$(COMPILE) $$extra -c container/requirements.txt --excludes <(sed -n 's/^# without: //p' $$extra) \
+			-o $${extra%.in}.txt; done
 	$(COMPILE) requirements.in -c container/requirements.txt -o requirements.txt
 	$(COMPILE) requirements-dev.in -c container/requirements.txt -c container/extras/parquet.txt -o requirements-dev.txt
 

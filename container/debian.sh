@@ -24,8 +24,10 @@ shift 2
 for extra in $(echo "$extras" | tr , ' '); do
     [ -e "$folder/$extra.txt" ] || fail "there is no extra $extra; there are: $(cd "$folder" && echo ./*.txt | sed 's:\./\([^ ]*\)\.txt:\1:g')"
     [ -e "$folder/$extra.apt" ] || continue
-    while read -r package; do
-        is_there "$package" || set -- "$@" "$package"
+    # Behind a package on its line stands what is of use only with it.
+    while read -r package more; do
+        # shellcheck disable=SC2086 # words, none of them or several
+        is_there "$package" || set -- "$@" "$package" $more
     done <"$folder/$extra.apt"
 done
 set -x

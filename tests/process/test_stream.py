@@ -126,7 +126,7 @@ def test_the_context_speaks_both_ways(server):
     answer = stream(server, "attributes,back", "*/*", **{"X-Amzn-SageMaker-Custom-Attributes": "there"})
     assert answer.status_code == 202
     assert answer.headers["X-Amzn-SageMaker-Custom-Attributes"] == "back"
-    assert answer.headers["X-Own"] == "own"
+    assert (answer.headers["X-Own"], answer.headers["Content-Type"]) == ("own", "text/own")
     assert answer.content == b"therethere"
 
 

@@ -104,8 +104,10 @@ def test_superais_base_class_is_stood_in_for(tmp_path, line):
 
 
 def test_the_real_superai_comes_first(tmp_path):
-    (tmp_path / "superai" / "meta_ai" / "base").mkdir(parents=True)
+    installed = tmp_path / "site-packages"
+    (installed / "superai" / "meta_ai" / "base").mkdir(parents=True)
     for folder in ("", "meta_ai", "meta_ai/base"):
-        (tmp_path / "superai" / folder / "__init__.py").touch()
-    (tmp_path / "superai" / "meta_ai" / "base" / "base_ai.py").write_text("class BaseModel: real = True")
+        (installed / "superai" / folder / "__init__.py").touch()
+    (installed / "superai" / "meta_ai" / "base" / "base_ai.py").write_text("class BaseModel: real = True")
+    sys.path.append(str(installed))
     assert entry(tmp_path, BASE_MODEL_IMPORTS[0]).load().BaseModel.real

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MEBIBYTE = 1 << 20
 # The heap holds the models, and what one call works with; larger ones than this would have Java use longer pointers.
 LEAST_HEAP, LARGEST_HEAP = 64 * MEBIBYTE, 28 * 1024 * MEBIBYTE
+# Numbers handed over at a time: what Java holds of a request stays small, whatever comes in. A heap that is all but
+# full is worse than one that is: Java goes on collecting, for minutes, before it gives up.
+CELLS = 1 << 16
 OPTIONS = (
     # SIGTERM, SIGINT and their like stay Python's.
     "-Xrs",
@@ -69,7 +72,7 @@ def tell(error: jpype.JException) -> str:
 
 
 def rowwise(target: Any, owner: str, method: str, *, between: bool = False) -> Callable[..., NDArray[np.float64]]:
-    """Return a function that calls a method of Java's once a row, all rows in one call from here.
+    """Return a function that calls a method of Java's once a row, many rows in one call from here.
 
     A call from Python takes a microsecond or two, as long as many a model takes for its row; so the loop over rows is
     Java's own, composed of method handles, which its compiler takes for one piece with the method.
@@ -102,9 +105,14 @@ def rowwise(target: Any, owner: str, method: str, *, between: bool = False) -> C
     loop = handles.countedLoop(count, None, body)
 
     def call(*arrays: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-        results = jpype.JArray.of(np.zeros((len(arrays[0]), width)))
-        loop.invokeWithArguments(*[jpype.JArray.of(each) for each in arrays], results)
-        return np.array(memoryview(results))
+        results = np.empty((len(arrays[0]), width))
+        size = max(1, CELLS // arrays[0].shape[1])
+        for start in range(0, len(results), size):
+            part = results[start : start + size]
+            found = jpype.JArray.of(np.zeros(part.shape))
+            loop.invokeWithArguments(*[jpype.JArray.of(each[start : start + size]) for each in arrays], found)
+            part[:] = memoryview(found)
+        return results
 
     return call
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# In UBJSON the length of a name stands before it.
+XGBOOST = re.compile(rb'\s*\{\s*"learner"\s*:|\{.{1,12}learner\{', re.DOTALL)
 
 
 def any_content(_file: Path) -> bool:
@@ -23,10 +27,49 @@ def of_tabular(file: Path) -> bool:
         return True
 
 
+def of_xgboost(file: Path) -> bool:
+    """Tell whether a file was written by XGBoost, as JSON or UBJSON: an object whose first name is its own."""
+    return XGBOOST.match(_head(file)) is not None
+
+
+def of_lightgbm(file: Path) -> bool:
+    """Tell whether a file was written by LightGBM, as text: it begins with its trees' name and version."""
+    return _head(file).startswith(b"tree\nversion=")
+
+
+def of_pickle(file: Path) -> bool:
+    """Tell whether a file is a pickle of protocol 2 or later."""
+    return _head(file).startswith(b"\x80")
+
+
+def _head(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(256)
+    except OSError:
+        return b""
+
+
+def of_torchscript(file: Path) -> bool:
+    """Tell whether a ``*.pt`` holds TorchScript: a zip archive with code in it."""
+    return any(name.partition("/")[2].startswith("code/") for name in _names(file))
+
+
+def of_torch_pickle(file: Path) -> bool:
+    """Tell whether a file of PyTorch's is a pickle: a checkpoint, or a module saved whole."""
+    return not of_torchscript(file)
+
+
 def of_mojo(file: Path) -> bool:
     """Tell whether a ``*.zip`` is a MOJO of H2O-3's: it has a ``model.ini``, or is damaged."""
+    names = _names(file)
+    return not names or "model.ini" in names
+
+
+def _names(file: Path) -> list[str]:
+    """Return what is in a zip archive, [] where the file is none."""
     try:
         with zipfile.ZipFile(file) as archive:
-            return "model.ini" in archive.namelist()
+            return archive.namelist()
     except (OSError, zipfile.BadZipFile):
-        return True
+        return []

@@ -61,7 +61,7 @@ def remember(argument: str, context: Context) -> Iterator[object]:
 def attributes(argument: str, context: Context) -> Iterator[object]:
     """Answer the custom attributes and a header."""
     context.custom_attributes = argument
-    context.response_headers["X-Own"] = "own"
+    context.response_headers |= {"X-Own": "own", "content-type": "text/own"}
     context.status = 202
     yield context.custom_attributes
 

@@ -138,6 +138,7 @@ def test_transform_fn_has_the_body_and_both_media_types():
     made = conventions.find(module(source))
     made.model = made.model_fn("")
     assert not made.decodes
+    assert not made.shares_calls
     assert made.encodes
     assert made.predict([Call(None, b"hi", "text/x", "text/y")]) == [[10, b"hi", "text/x", "text/y"]]
 

@@ -10,7 +10,6 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from byoc.errors import UserError
-from byoc.serving.conventions.classic import CLASS as CLASSIC
 from byoc.serving.conventions.handle import NAME as HANDLE
 from byoc.serving.conventions.handle import answered, asked, probe
 from byoc.serving.handler import Handler, call, settings_of
@@ -73,7 +72,7 @@ def named(module: ModuleType, path: str) -> Handler:
 
 def _answers(kind: type, module: ModuleType) -> bool:
     """Tell whether a class is the module's own, and has what loads and what answers."""
-    is_own = kind.__module__ == module.__name__ and kind.__name__ != CLASSIC
+    is_own = kind.__module__ == module.__name__
     loads = any(callable(getattr(kind, name, None)) for name in LOADERS)
     return is_own and loads and any(callable(getattr(kind, name, None)) for name in (HANDLE, "predict"))
 
