@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,7 +160,7 @@ def test_every_kind_is_tested(answers: dict[str, Any]) -> None:
     assert {*answers} == {*LABELS, *NUMBERS, *MATRICES, *REFUSED}
 
 
-def test_the_schema_is_the_mojos(answers: dict[str, Any]) -> None:
+def test_the_schema_is_the_mojos(models: Path, answers: dict[str, Any]) -> None:
     """Levels in h2o's order, an offset as one more column, and the encoded model's columns as they were before."""
     columns = answers["gbm_multinomial"]["columns"]
     assert [*columns] == ["island", "bill_length_mm", "bill_depth_mm", "flipper_length_mm", "sex", "year"]
@@ -168,9 +169,11 @@ def test_the_schema_is_the_mojos(answers: dict[str, Any]) -> None:
     assert answers["gbm_multinomial"]["target"] == "species"
     assert [*answers["gbm_offset"]["columns"]][-1] == "log_mass"
     assert answers["gbm_one_hot_explicit"]["columns"] == columns
+    with zipfile.ZipFile(models / "gbm_multinomial/model.zip") as mojo:
+        assert f"uuid = {answers['gbm_multinomial']['id']}\n" in mojo.read("model.ini").decode()
 
 
-def test_served(h2o_image: str, models: Path, tmp_path: Path) -> None:
+def test_served(h2o_image: str, models: Path, answers: dict[str, Any]) -> None:
     """A binomial model in a real server, asked at once by several; read only, as somebody else, without a network."""
     body = (models / "gbm_binomial.csv").read_text()
     _, rows = by_h2o(models, "gbm_binomial")
@@ -181,6 +184,16 @@ def test_served(h2o_image: str, models: Path, tmp_path: Path) -> None:
         same([each["probabilities"] for each in found], numbers([row[1:] for row in rows]))
         record = dict(next(csv.DictReader(io.StringIO(body))))
         assert server.post(json.dumps([{"features": [*record.values()]}]), JSON).json()["predictions"] == found[:1]
+        # The two forms of H2O's own scorers, whose values are text.
+        names, *cells = csv.reader(body.splitlines())
+        for answer, count in (
+            (server.post(json.dumps({"fields": names, "rows": cells}), JSON), len(rows)),
+            (server.post(json.dumps(record), "application/octet-stream"), 1),
+        ):
+            table = answer.json()
+            assert (table["id"], table["fields"]) == (answers["gbm_binomial"]["id"], ["predict", "false", "true"])
+            assert [row[0] for row in table["score"]] == [row[0] for row in rows[:count]]
+            same([row[1:] for row in table["score"]], numbers([row[1:] for row in rows[:count]]))
         bad = server.post(json.dumps([{"features": ["Biscoe", "long", 1, 2, "male", 2007]}]), JSON)
         assert (bad.status_code, bad.json()["error"]["column"]) == (400, "bill_length_mm")
         # Java takes no signal, and holds up no end.
@@ -201,6 +214,37 @@ def test_files_that_are_no_mojo(h2o_image: str, models: Path, tmp_path: Path) ->
     foreign.mkdir()
     shutil.make_archive(str(foreign / "code"), "zip", HERE)
     assert "holds no model that is known by its files (found: code.zip)" in last_line(h2o_image, foreign)
+
+
+# A heap as small as it gets: a million rows go through it, and what does not fit is Python's own error.
+SMALL = """
+import jpype, numpy as np
+from pathlib import Path
+from byoc import flavors, machine
+from byoc.flavors import java
+machine.memory_left = lambda: 0
+model = flavors.load(Path("/opt/ml/model"))
+print(jpype.JClass("java.lang.Runtime").getRuntime().maxMemory() >> 20)
+rows = np.tile(model.schema.sample(1000), (1000, 1))
+labels = model.predict(rows).labels
+print((labels.reshape(1000, 1000) == labels[:1000]).all())
+try:
+    jpype.JClass("java.util.Arrays").copyOf(jpype.JDouble[:](1), 10**9)
+except jpype.JException as error:
+    try:
+        java.tell(error)
+    except MemoryError as told:
+        print(told)
+"""
+
+
+def test_java_takes_no_more_than_its_share(h2o_image: str, models: Path) -> None:
+    options = ("-v", f"{models / 'gbm_binomial'}:/opt/ml/model:ro")
+    result = engine.run(h2o_image, "python3", "-c", SMALL, options=options)
+    heap, right, told = result.stdout.splitlines()
+    assert 32 <= int(heap) <= 64
+    assert right == "True"
+    assert told.startswith("Java's heap is full: ")
 
 
 def test_an_image_without_the_extra_says_so(image: str, models: Path) -> None:
