@@ -94,6 +94,16 @@ def test_a_model_that_cannot_be_loaded(
     assert "Traceback" not in server.log.read_text()
 
 
+def test_a_model_that_no_worker_can_load(launch: Callable[..., Server], base: Path) -> None:
+    """Every worker tries on its own, several fail at once, and the end is as short as with one."""
+    (base / "model" / "mojo.zip").write_bytes(b"no archive")
+    server = launch(MODEL_SERVER_WORKERS="4")
+    assert statuses_until_the_end(server) <= {503}
+    assert server.process.returncode == 1
+    assert server.last_line().startswith("stopped: mojo.zip is a model of H2O-3, as MOJO, and this image lacks what")
+    assert "Traceback" not in server.log.read_text()
+
+
 @pytest.mark.parametrize("fork_safe", ["true", "false"])
 def test_ping_waits_for_the_model(scripted: Path, launch: Callable[..., Server], fork_safe: str) -> None:
     """Checks 44, 46: the port is open at once; 503 with a reason in JSON, then 200."""

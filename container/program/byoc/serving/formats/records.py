@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from byoc.errors import RowError
-from byoc.schema import MISSING, UNSEEN
+from byoc.schema import MISSING, UNSEEN, FreeText
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,9 +124,11 @@ class Records:
             return table
         return pd.DataFrame(
             {
-                column.name: _texts(self.matrix[:, position], column.categories)
+                column.name: self.matrix[:, position]
+                if isinstance(column, FreeText)
+                else _texts(self.matrix[:, position].astype(np.float64), column.categories)
                 if column.kind == "text"
-                else self.matrix[:, position]
+                else self.matrix[:, position].astype(np.float64)
                 for position, column in enumerate(self.schema.columns)
             }
         )
