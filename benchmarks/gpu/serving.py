@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -100,7 +101,9 @@ def measure(task: Task, clients: Sequence[int], seconds: float, say: Callable[[s
     model = Model(task.base, _images(task))
     rows = [{"what": f"serving {task.kind}", **row} for row in _limits(model, seconds)]
     serve, alone = systems(task.kind)
-    for system, workers, numbers in (serve, 1, clients), (serve, 2, clients[-1:]), (alone, 1, clients[-2:]):
+    most = max(2, (os.cpu_count() or 1) // 2)
+    runs = [(serve, 1, clients), *((serve, many, clients[-1:]) for many in sorted({2, most})), (alone, 1, clients[-2:])]
+    for system, workers, numbers in runs:
         name = f"{system.name}, {workers} worker{'s'[: workers - 1]}"
         folder = task.base / name.replace(" ", "-").replace(",", "")
         with serving(system, model, folder, workers) as server:  # type: ignore[arg-type]

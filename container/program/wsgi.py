@@ -24,7 +24,7 @@ try:
     service = Service(Settings.from_environ(os.environ), conventions.load)
     # Before the fork, so that the workers share it; what may not be shared is imported, and loaded, by each of them.
     if EntryPoint.from_environ(os.environ).is_shared and service.handler.is_fork_safe(service.settings.model_dir):
-        service.load()
+        service.load_to_share()
 except UserError as error:
     logging.getLogger("byoc").error("%s", error)  # noqa: TRY400 - a user's mistake needs no traceback
     runtime.tell_reason(str(error))

@@ -14,6 +14,7 @@ import requests
 from scipy import sparse
 
 from byoc.flavors import sklearn as flavor
+from tests import datasets, program
 from tests.program import Server, serving, wait_until
 
 if TYPE_CHECKING:
@@ -134,6 +135,18 @@ def test_the_same_rows_in_every_spelling(
         "score": pytest.approx(estimator.predict_proba([ROW]).max(), abs=1e-12),
     }
     assert answer.json() == {"predictions": [expected, expected]}
+
+
+def test_what_a_model_computes_while_it_is_loaded_stops_no_worker(base: Path) -> None:
+    """A brief call with OpenMP's threads, on the loop of a worker whose model was tried out before the fork."""
+    dataset = datasets.iris()
+    dataset.write(base / "input/data/training/iris.csv")
+    program.write_job(base, {"max_iter": "1"})
+    assert program.train(base).returncode == 0
+    body = as_csv((dataset.features(slice(None)) * 7)[:1010])
+    variables = {"MODEL_SERVER_WORKERS": "1", "OMP_NUM_THREADS": "2", "SERVE_ENGINE": "sklearn"}
+    with serving(base, MODEL_SERVER_TIMEOUT="10", **variables) as server:
+        assert {server.post(body).status_code for _ in range(12)} == {200}
 
 
 def test_a_file_of_a_bad_array_takes_no_memory(iris: Server) -> None:

@@ -66,8 +66,8 @@ def empty(model: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "engine", "file", "told"),
     [
-        (empty, "auto", "schema.json", "is missing: the model is not trained yet"),
-        (no_schema, "auto", "schema.json", "is missing: the model is not trained yet"),
+        (empty, "auto", "", "holds no model that is known by its files (found: nothing: the model is not trained yet"),
+        (no_schema, "auto", "", "holds more than one model: model.skops (scikit-learn, as skops), model.onnx (ONNX)"),
         (no_model, "sklearn", "model.skops", "is missing: the model is not trained yet"),
         (no_model, "auto", "model.onnx", "cannot be read: No such file or directory"),
         (corrupt_model, "sklearn", "model.skops", "cannot be loaded"),
@@ -91,6 +91,16 @@ def test_a_model_that_cannot_be_loaded(
     assert server.process.returncode == 1
     assert server.last_line().startswith(f"stopped: {base / 'model' / file} ")
     assert told in server.last_line()
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_model_that_no_worker_can_load(launch: Callable[..., Server], base: Path) -> None:
+    """Every worker tries on its own, several fail at once, and the end is as short as with one."""
+    (base / "model" / "mojo.zip").write_bytes(b"no archive")
+    server = launch(MODEL_SERVER_WORKERS="4")
+    assert statuses_until_the_end(server) <= {503}
+    assert server.process.returncode == 1
+    assert server.last_line().startswith("stopped: mojo.zip is a model of H2O-3, as MOJO, and this image lacks what")
     assert "Traceback" not in server.log.read_text()
 
 

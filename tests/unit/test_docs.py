@@ -15,6 +15,7 @@ import pytest
 from werkzeug.exceptions import default_exceptions
 
 from byoc import logs
+from byoc.flavors import FLAVORS
 from byoc.serving import app, nginx
 from byoc.serving.conventions import functions
 from byoc.serving.errors import RequestError
@@ -40,6 +41,7 @@ SAMPLES = {
     "SAGEMAKER_USE_NGINX": "false",
     "SAGEMAKER_MULTI_MODEL": "true",
     "SERVE_ENGINE": "onnx",
+    "SERVE_ALLOW_PICKLE": "true",
     "SAGEMAKER_BATCH": "true",
     "SAGEMAKER_BATCH_STRATEGY": "SINGLE_RECORD",
     "SAGEMAKER_BASE_DIR": "/elsewhere",
@@ -203,6 +205,12 @@ def test_the_media_types_are_the_formats():
     assert [codes(row[0])[0] for row in README.table("media type")] == [*REQUESTS, *(ANSWERS.keys() - REQUESTS.keys())]
 
 
+def test_the_model_files_are_those_that_are_known():
+    written = [(tuple(codes(row[0])), codes(row[2])) for row in README.table("model file")]
+    known = [(each.files, [f"EXTRAS={each.extra}"] if each.extra else []) for each in FLAVORS[1:]]
+    assert written == known
+
+
 def errors_of_the_code() -> Iterator[tuple[int, str]]:
     """Every status and code that an answer can have: of nginx, of RequestErrors, of /ping, of paths and methods."""
     yield from [
@@ -269,6 +277,7 @@ def is_path(word: str) -> bool:
     if (
         not re.fullmatch(r"[\w.][\w.*-]*(/[\w.*-]+)*/?", word)
         or word in LEFT_BY_TRAINING
+        or any(word in flavor.files for flavor in FLAVORS)
         or word in {*REQUESTS, *ANSWERS}
     ):
         return False

@@ -125,6 +125,18 @@ class Column:
 
 
 @dataclass(frozen=True)
+class FreeText(Column):
+    """A feature of text that no training has listed: it stays text, and a matrix that has it is one of objects."""
+
+    kind: Kind = "text"
+    missing: bool = True
+
+    def parse(self, cell: str, row: int) -> Any:
+        """Return the text itself, NaN where it is missing."""
+        return self._missing(row) if cell.strip() in MISSING else cell
+
+
+@dataclass(frozen=True)
 class Schema:
     """The features a model takes, in order, and what it answers.
 
@@ -167,7 +179,8 @@ class Schema:
             first: the number of the first record, for messages.
 
         Returns:
-            A C-contiguous matrix of float64, one row a record, one column a feature.
+            A C-contiguous matrix of float64, of objects where there is `FreeText`; one row a record, one column a
+            feature.
 
         Raises:
             RowError: names the first record and column that does not fit.
@@ -185,7 +198,8 @@ class Schema:
             for column, position in chosen:
                 cell = cells[position]
                 numbers.append(column.parse(cell, row) if isinstance(cell, str) else column.accept(cell, row))
-        return np.array(numbers, dtype=np.float64).reshape(count, len(self.columns))
+        kind = object if any(isinstance(column, FreeText) for column in self.columns) else np.float64
+        return np.array(numbers, dtype=kind).reshape(count, len(self.columns))
 
     def adopt(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
         """Check records that are numbers already.

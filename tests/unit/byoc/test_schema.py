@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from byoc.errors import ModelError, RowError
-from byoc.schema import FILE, MISSING, UNSEEN, VERSION, Column, Schema
+from byoc.schema import FILE, MISSING, UNSEEN, VERSION, Column, FreeText, Schema
 
 SCHEMA = Schema(
     (
@@ -247,3 +247,13 @@ def test_a_sample_is_what_the_schema_lets_in_and_always_the_same():
     assert rows[:, 0].min() >= -3
     assert rows[:, 0].max() <= 5
     assert [set(rows[:, position]) for position in (2, 3)] == [{UNSEEN, 0.0, 1.0}, {0.0, 1.0}]
+
+
+def test_free_text_stays_text():
+    schema = Schema((FreeText("name"), Column("size", "number", missing=True)))
+    matrix = schema.matrix([[" Ada", "1"], [7, 2], [None, None], ["NA", "3"]])
+    assert matrix.dtype == object
+    assert matrix[:2].tolist() == [[" Ada", 1.0], ["7", 2.0]]
+    assert np.isnan([*matrix[2], matrix[3, 0]]).all()
+    with pytest.raises(RowError, match="column name: is text, and this request can hold numbers only"):
+        schema.adopt(np.zeros((1, 2)))

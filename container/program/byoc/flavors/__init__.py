@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Model(Protocol):
     """What a flavor's `open_model` returns.
 
-    It may also have `takes`, what `predict` wants: ``array``, the default, is a matrix of float64; ``frame`` a pandas
-    DataFrame; ``records`` our own `Records`. And `schema`, a `byoc.schema.Schema`, where the model's file says what its
-    rows look like; a ``schema.json`` beside it comes first.
+    It may also have `takes`, what `predict` wants: ``array``, the default, is a matrix of float64, ``numbers`` one of
+    the type that it came in, ``frame`` a pandas DataFrame, ``records`` our own `Records`. And `schema`, a
+    `byoc.schema.Schema`, where the model's file says what its rows look like; a ``schema.json`` beside it comes first.
     """
 
     def predict(self, data: Any) -> Any:
@@ -71,6 +71,8 @@ FLAVORS = (
     Flavor("LightGBM, as text", "byoc.flavors.lightgbm", ("model.txt",), extra="lightgbm", sign=signs.of_lightgbm),
     Flavor("a pickle", "byoc.flavors.pickle", ("*.joblib", "*.pkl", "*.pickle")),
     Flavor("PyTorch, pickled", "byoc.flavors.torch_pickle", ("*.pt", "*.pth", "*.ckpt"), sign=signs.of_torch_pickle),
+    Flavor("H2O-3, as MOJO", "byoc.flavors.h2o", ("*.zip",), extra="h2o", sign=signs.of_mojo),
+    Flavor("H2O Driverless AI", "byoc.flavors.daimojo", ("pipeline.mojo",), extra="daimojo"),
 )
 
 

@@ -60,6 +60,12 @@ def of_torch_pickle(file: Path) -> bool:
     return not of_torchscript(file)
 
 
+def of_mojo(file: Path) -> bool:
+    """Tell whether a ``*.zip`` is a MOJO of H2O-3's: it has a ``model.ini``, or is damaged."""
+    names = _names(file)
+    return not names or "model.ini" in names
+
+
 def _names(file: Path) -> list[str]:
     """Return what is in a zip archive, [] where the file is none."""
     try:

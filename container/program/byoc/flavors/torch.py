@@ -33,6 +33,8 @@ FILE = "model.safetensors"
 # Rows computed at a time: what lies between two layers stays small, whatever comes in.
 CHUNK = 1024
 HALVES = (torch.bfloat16, torch.float16)
+# Types of numbers that both NumPy and PyTorch have, none wider than what a network computes in.
+NARROW = tuple(map(np.dtype, ("uint8", "int8", "int16", "float16", "float32")))
 IMAGE = ("channels", "height", "width")
 BINARY = 2
 
@@ -92,7 +94,7 @@ class Network:
 
     """
 
-    takes: ClassVar[str] = "array"
+    takes: ClassVar[str] = "numbers"
 
     module: Any
     device: torch.device
@@ -101,8 +103,11 @@ class Network:
     autocast: torch.dtype | None = None
     classes: tuple[Any, ...] = ()
 
-    def predict(self, rows: NDArray[np.float64]) -> Any:
-        """Return one prediction a row of (n, features): numbers, vectors or, with classes, labels and probabilities.
+    def predict(self, rows: NDArray[Any]) -> Any:
+        """Return one prediction a row: numbers, vectors or, with classes, labels and probabilities.
+
+        Args:
+            rows: (n, features) of any type of numbers.
 
         Raises:
             MemoryError: the device has too little memory left for this batch.
@@ -119,10 +124,12 @@ class Network:
             return _classified(outputs, self.classes)
         return outputs[:, 0] if outputs.ndim > 1 and outputs.shape[1:] == (1,) else outputs
 
-    def _compute(self, rows: NDArray[np.float64]) -> NDArray[Any]:
-        # Converted straight into memory from which a GPU can fetch.
-        batch = torch.empty(rows.shape, dtype=self.dtype, pin_memory=self.device.type == "cuda")
-        batch = batch.copy_(torch.from_numpy(rows)).to(self.device, non_blocking=True)
+    def _compute(self, rows: NDArray[Any]) -> NDArray[Any]:
+        # What is narrow travels as it is, and becomes wide on the device; a GPU fetches from memory that is pinned.
+        given = torch.from_numpy(rows if rows.dtype in NARROW else rows.astype(np.float64, copy=False))
+        travels = given.dtype if rows.dtype in NARROW else self.dtype
+        batch = torch.empty(rows.shape, dtype=travels, pin_memory=self.device.type == "cuda").copy_(given)
+        batch = batch.to(self.device, non_blocking=True).to(self.dtype)
         if self.shape:
             batch = batch.reshape(len(rows), *self.shape)
         if len(self.shape) == len(IMAGE):

@@ -18,11 +18,10 @@ from byoc.schema import FILE as SCHEMA_FILE
 from byoc.schema import Schema
 from byoc.serving.context import Context, system_properties
 from byoc.serving.formats import records
+from byoc.serving.formats.records import Records
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-    from byoc.serving.formats.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,12 @@ Trait = bool | Callable[[Path], bool]
 OUT_OF_MEMORY = re.compile(
     r"out of memory|(failed|unable|cannot|can't|could not) (to )?allocate|bad_?alloc|insufficient memory", re.IGNORECASE
 )
-TAKES = ("array", "frame", "records")
+TAKES: dict[str, Callable[[Records], Any]] = {
+    "array": Records.array,
+    "numbers": Records.numbers,
+    "frame": Records.frame,
+    "records": lambda rows: rows,
+}
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ class Handler:
             piece by piece; None encodes by the media type.
         converse_fn: ``converse_fn(messages, model)`` takes an iterator over incoming messages and yields outgoing
             ones, text as str and binary as bytes; None offers no bidirectional streaming.
-        takes: what predict_fn is given where there is no input_fn: ``array``, ``frame`` or ``records``; a model that
-            says so itself, by its own `takes`, is asked once it is loaded.
+        takes: what predict_fn is given where there is no input_fn, one of `TAKES`; a model that says so itself, by its
+            own `takes`, is asked once it is loaded.
         fork_safe: whether the model may be loaded once and shared by forked workers.
         batchable: whether rows of several requests may go into one call.
         pure: whether predict_fn only computes, in a time that depends on the rows alone, and may run beside itself.
@@ -246,8 +250,7 @@ class Handler:
     def _predict(self, rows: Records, asked: Call) -> Any:
         """Return one prediction a row, or an iterator of pieces."""
         assert self.predict_fn is not None
-        data = rows.array() if self.takes == "array" else rows.frame() if self.takes == "frame" else rows
-        result = call(self.predict_fn, data, self.model, context=asked.context)
+        result = call(self.predict_fn, TAKES[self.takes](rows), self.model, context=asked.context)
         if isinstance(result, Iterator):
             return result
         if not hasattr(result, "__len__") or isinstance(result, str | bytes | dict):

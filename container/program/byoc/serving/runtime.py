@@ -68,10 +68,15 @@ def close_door(worker: int) -> None:
         own.unlink(missing_ok=True)
 
 
-def tell_reason(text: str) -> None:
-    """Leave the reason for which the server cannot go on, for the supervisor's last line."""
+def tell_reason(text: str) -> bool:
+    """Leave the reason for which the server cannot go on, its last line; tell whether it is the first."""
     if VARIABLE in os.environ:
-        (folder() / REASON).write_text(text, encoding="utf-8")
+        try:
+            with (folder() / REASON).open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            return False
+    return True
 
 
 def reason(folder: Path) -> str:
@@ -95,5 +100,5 @@ def load_or_end(load: Callable[[], None]) -> None:
     try:
         load()
     except UserError as error:
-        tell_reason(str(error))
-        sys.exit(CANNOT_LOAD)
+        # The code ends gunicorn's master; once more, while it is ending, it would end in a traceback.
+        sys.exit(CANNOT_LOAD if tell_reason(str(error)) else 1)

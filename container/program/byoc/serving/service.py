@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -95,6 +96,19 @@ class Service:
         self.handler.load(self.settings.model_dir)
         gc.freeze()
         log.info("model loaded from %s in %.1f s", self.settings.model_dir, time.monotonic() - started)
+
+    def load_to_share(self) -> None:
+        """Load the model before the workers are forked, in a thread of its own, which ends with that.
+
+        OpenMP keeps its threads for the thread that computes, here whatever a model tries out when it is loaded. The
+        main one goes on as the workers' main one after the fork, where it would wait for those threads for ever.
+
+        Raises:
+            UserError: as `load`.
+
+        """
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(self.load).result()
 
     def try_out(self) -> None:
         """Let the batcher find out how long calls take that may run on the event loop; they are made-up rows."""

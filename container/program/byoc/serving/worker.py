@@ -67,8 +67,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self.service.load()
         self.service.try_out()
         self.service.batcher.on_change = self.show
-        self.show()
+        # Whoever reads on the board that this worker is ready may ask it at once.
         runtime.open_door(self.door)
+        self.show()
         gevent.spawn(self._beat)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:

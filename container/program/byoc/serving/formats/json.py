@@ -43,7 +43,7 @@ def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) ->
         elif isinstance(value.get("rows"), list) or isinstance(value.get("fields"), list):
             return _table(value, schema)
         else:
-            return score_table.of_object(from_records([value], schema, len(body)))
+            return from_records([value], schema, len(body), score_table.OBJECT)
     if isinstance(value, list) and value and not isinstance(value[0], list | dict):
         value = [value]
     if value is None:
@@ -78,7 +78,9 @@ def parse(body: bytes, row: int | None = None) -> Any:
         raise bad_request(f"the body is not valid JSON: {error.msg} at character {error.pos}", row=row) from None
 
 
-def from_records(values: Sequence[Any], schema: Schema | None, size: int) -> Records:
+def from_records(
+    values: Sequence[Any], schema: Schema | None, size: int, copied: records.Copied | None = None
+) -> Records:
     """Hold records of a body of so many bytes against the schema; all are lists, or all are objects of the same names.
 
     Raises:
@@ -108,7 +110,7 @@ def from_records(values: Sequence[Any], schema: Schema | None, size: int) -> Rec
         if value.keys() != set(names):
             raise _difference(value, names, schema, row)
         rows.append([value[name] for name in names])
-    return records.build(rows, names, schema)
+    return records.build(rows, names, schema, copied)
 
 
 def _features(value: Any, row: int) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from byoc.errors import RowError
-from byoc.schema import MISSING, UNSEEN
+from byoc.schema import MISSING, UNSEEN, FreeText
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,15 +45,15 @@ class Records:
     """Rows of a request.
 
     Attributes:
-        matrix: (n, features) float64 where the model has a schema, as `byoc.schema` describes, or where the media type
-            holds nothing but numbers; else None.
+        matrix: (n, features) float64 where the model has a schema, as `byoc.schema` describes; without one, numbers of
+            any type where the media type holds nothing else; else None.
         cells: without a matrix, the rows as they came: lists of text or JSON values.
         names: without a matrix, the columns' names where the request gave them.
         copied: where the request is in one of H2O's forms, what its answer repeats of it.
 
     """
 
-    matrix: NDArray[np.float64] | None
+    matrix: NDArray[Any] | None
     cells: Sequence[Sequence[Any]] = ()
     names: tuple[str, ...] | None = None
     schema: Schema | None = None
@@ -71,7 +71,7 @@ class Records:
     def layout(self) -> Any:
         """Equal for records that may be put together into one call of the model."""
         if self.matrix is not None:
-            return ("matrix", self.matrix.shape[1])
+            return ("matrix", self.matrix.shape[1], self.matrix.dtype.char)
         return self.names or (len(self.cells[0]) if self.cells else 0)
 
     def array(self) -> NDArray[np.float64]:
@@ -82,7 +82,7 @@ class Records:
 
         """
         if self.matrix is not None:
-            return self.matrix
+            return np.asarray(self.matrix, np.float64)
         try:
             return np.array([[_number(cell) for cell in row] for row in self.cells], dtype=np.float64)
         except (TypeError, ValueError):
@@ -95,6 +95,15 @@ class Records:
             name = column if self.names is None else self.names[column - 1]
             raise RowError("is not a number", row, name) from None
 
+    def numbers(self) -> NDArray[Any]:
+        """Return the rows as numbers of the type that they came in, (n, features): bytes of pixels stay bytes.
+
+        Raises:
+            RowError: a cell is not a number.
+
+        """
+        return self.array() if self.matrix is None else self.matrix
+
     def frame(self) -> pd.DataFrame:
         """Return the rows as a table with names, text where the data has text.
 
@@ -104,7 +113,7 @@ class Records:
         import pandas as pd  # noqa: PLC0415 - half a second that models fed with arrays are spared
 
         if self.schema is None and self.matrix is not None:
-            return pd.DataFrame(self.matrix)
+            return pd.DataFrame(self.array())
         if self.schema is None or self.matrix is None:
             table = pd.DataFrame(list(self.cells), columns=None if self.names is None else list(self.names))
             present = table.mask(table.isin(list(MISSING)))
@@ -115,9 +124,11 @@ class Records:
             return table
         return pd.DataFrame(
             {
-                column.name: _texts(self.matrix[:, position], column.categories)
+                column.name: self.matrix[:, position]
+                if isinstance(column, FreeText)
+                else _texts(self.matrix[:, position].astype(np.float64), column.categories)
                 if column.kind == "text"
-                else self.matrix[:, position]
+                else self.matrix[:, position].astype(np.float64)
                 for position, column in enumerate(self.schema.columns)
             }
         )
@@ -134,7 +145,12 @@ def join(parts: Sequence[Records]) -> Records:
     return Records(None, [row for part in parts for row in part.cells], first.names)
 
 
-def build(rows: Sequence[Sequence[Any]], names: Sequence[str] | None, schema: Schema | None) -> Records:
+def build(
+    rows: Sequence[Sequence[Any]],
+    names: Sequence[str] | None,
+    schema: Schema | None,
+    copied: Copied | None = None,
+) -> Records:
     """Hold rows against the schema; without one, only against each other.
 
     Raises:
@@ -144,7 +160,7 @@ def build(rows: Sequence[Sequence[Any]], names: Sequence[str] | None, schema: Sc
     if not rows:
         raise RowError("the request holds no rows")
     if schema is not None:
-        return Records(schema.matrix(rows, names), schema=schema)
+        return Records(schema.matrix(rows, names), schema=schema, copied=copied)
     width = len(rows[0] if names is None else names)
     for number, row in enumerate(rows, 1):
         if len(row) != width:
@@ -163,7 +179,8 @@ def from_matrix(matrix: NDArray[Any], schema: Schema | None) -> Records:
         raise RowError("the request holds no rows")
     if schema is not None:
         return Records(schema.adopt(matrix), schema=schema)
-    return Records(np.array(matrix, dtype=np.float64, order="C"))
+    kept = matrix.dtype.newbyteorder("=") if matrix.dtype.kind in "fiu" else np.float64
+    return Records(np.array(matrix, dtype=kept, order="C"))
 
 
 def _number(cell: Any) -> float:

@@ -27,6 +27,8 @@ DIGITS = {"true": "1", "false": "0"}
 # What stands before the rows of an answer; quotes within a name are escaped, so that it stands there only.
 SCORE = b'"score":['
 CLOSING = b"]}\n"
+# Of one object of named values, which a model of H2O's answers as a table.
+OBJECT = Copied((), ((),), is_object=True)
 
 
 def decode(request: Mapping[str, Any], schema: Schema) -> Records:
@@ -57,12 +59,6 @@ def decode(request: Mapping[str, Any], schema: Schema) -> Records:
     chosen = [(positions[column.name], column.kind == "number") for column in schema.columns]
     cells = [[_digit(row[position]) if number else row[position] for position, number in chosen] for row in rows]
     return Records(schema.matrix(cells), schema=schema, copied=copied)
-
-
-def of_object(records: Records) -> Records:
-    """Return the records of an object of named values, marked as such: a model of H2O's answers it as a table."""
-    copied = Copied((), [()] * len(records), is_object=True)
-    return Records(records.matrix, records.cells, records.names, records.schema, copied)
 
 
 def encode(predictions: Any, copied: Copied, model_id: str, outputs: Sequence[str]) -> bytes:

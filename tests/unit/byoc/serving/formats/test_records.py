@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from byoc.errors import RowError
+from byoc.schema import Column, FreeText, Schema
 from byoc.serving.formats import csv, json, jsonlines, records
 from byoc.serving.formats.records import Records
 
@@ -93,3 +94,12 @@ def test_numbers_without_a_schema_stay_a_matrix():
     np.testing.assert_array_equal(joined.array(), [[1, 1, 1], [1, 1, 1], [0, 0, 0]])
     np.testing.assert_array_equal(joined.frame().to_numpy(), joined.array())
     assert (len(joined), joined.array().dtype) == (3, np.float64)
+
+
+def test_free_text_in_a_table():
+    """Beside text of known categories and numbers, each of its own kind."""
+    schema = Schema((FreeText("name"), Column("colour", "text", categories=("red",)), Column("size", "number")))
+    table = records.build([["Ada", "red", 1.5], ["Bob", "blue", 2]], None, schema).frame()
+    assert table["name"].tolist() == ["Ada", "Bob"]
+    assert table["colour"].isna().tolist() == [False, True]
+    assert table["size"].dtype == np.float64
