@@ -27,7 +27,8 @@ def watched() -> Iterator[dict[str, float]]:
         yield found
         return
     query = f"--query-gpu={','.join(FIELDS)}"
-    command = ["nvidia-smi", query, "--format=csv,noheader,nounits", "-lms", str(PERIOD_MS)]
+    # Line by line, so that nothing is lost when it is ended.
+    command = ["stdbuf", "-oL", "nvidia-smi", query, "--format=csv,noheader,nounits", "-lms", str(PERIOD_MS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield found

@@ -70,7 +70,12 @@ FLAVORS = (
     Flavor("LightGBM", "byoc.flavors.lightgbm", ("*.lgbm", "lightgbm-model"), extra="lightgbm"),
     Flavor("LightGBM, as text", "byoc.flavors.lightgbm", ("model.txt",), extra="lightgbm", sign=signs.of_lightgbm),
     Flavor("a pickle", "byoc.flavors.pickle", ("*.joblib", "*.pkl", "*.pickle")),
-    Flavor("PyTorch, pickled", "byoc.flavors.torch_pickle", ("*.pt", "*.pth", "*.ckpt"), sign=signs.of_torch_pickle),
+    Flavor(
+        "a pickle of PyTorch, refused",
+        "byoc.flavors.torch_pickle",
+        ("*.pt", "*.pth", "*.ckpt"),
+        sign=signs.of_torch_pickle,
+    ),
     Flavor("H2O-3, as MOJO", "byoc.flavors.h2o", ("*.zip",), extra="h2o", sign=signs.of_mojo),
     Flavor("H2O Driverless AI", "byoc.flavors.daimojo", ("pipeline.mojo",), extra="daimojo"),
 )

@@ -41,5 +41,5 @@ def test_a_pickle_is_refused_whatever_it_is_packed_in(tmp_path: Path, name: str)
 def test_two_models_are_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     (tmp_path / "last.ckpt").touch()
-    with pytest.raises(ModelError, match=r"model\.safetensors \(PyTorch.*last\.ckpt \(PyTorch, pickled\)"):
+    with pytest.raises(ModelError, match=r"model\.safetensors \(PyTorch.*last\.ckpt \(a pickle of PyTorch, refused\)"):
         flavors.find(tmp_path)
