@@ -71,9 +71,9 @@ def make(kind: type[nn.Module] = Net, **arguments: int) -> nn.Module:
     return kind(**arguments).eval()
 
 
-def same(found: object, module: nn.Module, rows: torch.Tensor = BATCH) -> None:
+def same(found: object, module: nn.Module, rows: torch.Tensor = BATCH, tolerance: float = 1e-5) -> None:
     with torch.no_grad():
-        np.testing.assert_allclose(found, module(rows).numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found, module(rows).numpy(), rtol=tolerance, atol=tolerance)
 
 
 @contextlib.contextmanager
@@ -101,7 +101,8 @@ def check_weights_of_a_class_with_arguments(folder: Path) -> None:
 def check_shape_of_a_row(folder: Path) -> None:
     module = make(Squares)
     flavor.save(module, folder, shape=(3, 2, 2), autocast="bfloat16")
-    same(flavors.load(folder).predict(ROWS), module, BATCH.reshape(-1, 3, 2, 2))
+    is_exact = flavor.device().type == "cpu"
+    same(flavors.load(folder).predict(ROWS), module, BATCH.reshape(-1, 3, 2, 2), 1e-5 if is_exact else 0.03)
 
 
 def check_classes_make_labels_and_probabilities(folder: Path) -> None:
