@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import boto3
+import click
 import pytest
 import requests
 from moto import mock_aws
 
 from byoc.training.hyperparameters import user_values
+from byoc_cli.main import main
 from tabular.options import Options
 from tests import datasets, program
 from tests.clone import make_clone, start_demo
@@ -86,6 +89,20 @@ def test_a_command_of_the_readme_is_there_and_explains_itself(line: str):
     assert all(option in usage for option in re.findall(r"--[a-z-]+", comment))
     for argument in arguments:
         assert ("PAYLOAD" in usage and (ROOT / argument).is_file()) or "IMAGE" in usage
+
+
+OF_BYOC = [*README.block("byoc docker build").splitlines(), *re.findall(r"^\$ (byoc .*)$", README.text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("line", OF_BYOC)
+def test_a_command_of_byocs_has_the_options_that_are_shown(line: str):
+    command, _, comment = line.partition("#")
+    words = [word for word in shlex.split(command)[1:] if not word.startswith("-")]
+    group: click.Command = main
+    while isinstance(group, click.Group):
+        group = group.commands[words.pop(0)]
+    known = {name for option in group.params for name in (*option.opts, *option.secondary_opts)}
+    assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", f"{command} {comment}")) <= known
 
 
 # --- the two files

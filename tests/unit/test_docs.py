@@ -23,8 +23,9 @@ from byoc.serving.formats import ANSWERS, REQUESTS
 from byoc.serving.handler import Handler
 from byoc.serving.settings import OUTPUTS, Settings
 from tabular.options import DEFAULTS, PROBLEM_TYPES, Options
+from tests.image.test_examples import CONVENTIONS
 from tests.program import PROGRAM, ROOT
-from tests.readme import CONTRIBUTING, README, codes, expanded
+from tests.readme import CONTRIBUTING, LINK, README, codes, expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,6 +197,12 @@ def test_the_module_settings_are_those_that_the_handler_reads():
             assert getattr(handler, attribute) is None
         else:
             assert repr(getattr(handler, attribute)) == codes(default)[0]
+
+
+def test_every_convention_has_the_example_that_is_named():
+    told = {LINK.findall(example)[0].split("/")[1]: name for name, _, example in README.table("convention")}
+    assert told.items() <= CONVENTIONS.items()
+    assert set(told.values()) == set(CONVENTIONS.values())
 
 
 # --- what is answered

@@ -82,7 +82,7 @@ class Records:
 
         """
         if self.matrix is not None:
-            return np.asarray(self.matrix, np.float64)
+            return self.matrix if self.schema is not None else np.asarray(self.matrix, np.float64)
         try:
             return np.array([[_number(cell) for cell in row] for row in self.cells], dtype=np.float64)
         except (TypeError, ValueError):
