@@ -93,7 +93,7 @@ def check_weights_of_a_class_with_arguments(folder: Path) -> None:
     flavor.save(module.train(), folder, {"outputs": 5})
     assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644
     model = flavors.load(folder)
-    assert model.takes == "array"
+    assert model.takes == "numbers"
     same(model.predict(ROWS), module.eval())
     same(model.predict(ROWS[:1]), module, BATCH[:1])
 
@@ -147,6 +147,15 @@ def check_other_types_of_numbers(folder: Path) -> None:
     torch.jit.script(module.bfloat16()).save(str(folder / "half.pt"))
     (folder / "model.safetensors").unlink()
     assert flavors.load(folder).predict(ROWS).dtype == np.float32
+
+
+def check_numbers_of_any_type(folder: Path) -> None:
+    module = make()
+    flavor.save(module, folder)
+    model, whole = flavors.load(folder), (ROWS * 20).clip(0, 255).round()
+    for kind in ("uint8", "int16", "float16", "float32", "uint16", "int64", ">f4", ">i2", "bool"):
+        rows = whole.astype(kind)
+        same(model.predict(rows), module, torch.from_numpy(rows.astype(np.float32)))
 
 
 def check_torchscript(folder: Path) -> None:
