@@ -11,7 +11,8 @@ Examples:
   byoc demo                    train, serve and predict without Docker
   byoc docker image            build the image 'byoc'
   byoc demo --engine docker    train, serve and predict with the image
-  byoc doctor byoc             examine the image by SageMaker's contract
+  byoc docker build -i churn -e src/handler.py    an image from your own code
+  byoc doctor churn            examine an image by SageMaker's contract
 """
 
 

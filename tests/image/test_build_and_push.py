@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +168,81 @@ def test_what_a_dry_run_prints_does_the_same_when_pasted(
     assert registry.tags(checkout.name) == {"1.0", checkout.git("rev-parse", "HEAD")[:12], "latest"}
 
 
+@pytest.fixture
+def built(checkout: Checkout) -> Iterator[str]:
+    """Give an image that is built already, and says of which commit it is."""
+    name = f"byoc-test-built-{uuid.uuid4().hex}"
+    code = 'source "$1"; find_docker; "${BUILD[@]}" -q --label "$3" -t "$2" "$ROOT/container"'
+    label = f"org.opencontainers.image.revision={'c' * 40}-dirty"
+    done = checkout.bash(code, str(checkout.folder / "build_and_push.sh"), name, label)
+    assert done.returncode == 0, done.stderr
+    yield name
+    checkout.bash('docker image rm -f "$1"', name)
+
+
+def byoc_push(checkout: Checkout, *arguments: str) -> Done:
+    """Run `byoc docker push` in another folder than the checkout."""
+    program = [sys.executable, "-c", "from byoc_cli.main import main; main()", "docker", "push"]
+    environment = checkout.environment | {"PYTHONPATH": str(ecr.ROOT)}
+    return subprocess.run(
+        [*program, *arguments], env=environment, cwd=checkout.folder.parent, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("by", ["script", "pasted", "byoc"])
+def test_pushes_an_image_that_is_built_already(
+    checkout: Checkout, registry: ecr.Registry, endpoint: str, built: str, by: str
+) -> None:
+    (checkout.folder / "container/Dockerfile").unlink()  # it builds nothing
+    if by == "byoc":
+        target, done = built, byoc_push(checkout, "-i", f"{built}:latest", "-r", ecr.REGION)
+        wanted = {"cccccccccccc-dirty", "latest"}
+    else:
+        target = checkout.name
+        words = ["--image", built, f"{target}:1.0"]
+        wanted = {"1.0", "cccccccccccc-dirty", "latest"}
+        if by == "script":
+            done = checkout.run(*words)
+        else:
+            planned = checkout.run("--dry-run", *words)
+            assert registry.tags(target) == set()
+            done = checkout.bash(f"set -euo pipefail\n{planned.stdout}")
+    try:
+        assert done.returncode == 0, done.stderr
+        assert registry.tags(target) == wanted
+        assert ecr.scans_on_push(endpoint, target) is True
+        assert {registry.manifest(target, tag)[0] for tag in wanted} == {ecr.DOCKER_V2}
+        image_id = checkout.bash('docker image inspect --format "{{.Id}}" "$1" "$2"', built, f"{registry.host}/{target}")
+        assert len(set(image_id.stdout.split())) == 1, image_id.stderr
+    finally:
+        checkout.bash('docker image ls -q --filter "reference=*/$1" | sort -u | xargs -r docker image rm -f', target)
+
+
+@pytest.mark.docker
+def test_an_image_that_is_not_there_is_not_pushed(checkout: Checkout, registry: ecr.Registry) -> None:
+    problem, fix = "there is no image nosuch:1 here", "byoc docker build -i nosuch:1"
+    assert_one_clear_line(checkout.run("--image", "nosuch:1", checkout.name), problem, fix)
+    assert_one_clear_line(byoc_push(checkout, "-i", "nosuch:1"), problem, fix)
+    assert registry.tags(checkout.name) == set()
+
+
+@pytest.mark.docker
+def test_an_image_of_another_platform_is_pointed_out(checkout: Checkout) -> None:
+    name = f"byoc-test-arm-{uuid.uuid4().hex}"
+    code = """printf 'FROM scratch\\nCOPY program /\\n' >Dockerfile
+        DOCKER_BUILDKIT=1 docker build -q --platform linux/arm64 -t "$1" -f Dockerfile "$2/container" """
+    clients = [client for client in docker_clients() if "20.10" in checkout.bash('"$1" --version', client).stdout]
+    path = f"{Path(clients[0]).parent}:{checkout.environment['PATH']}" if clients else checkout.environment["PATH"]
+    assert checkout.bash(code, name, str(checkout.folder), PATH=path).returncode == 0
+    try:
+        done = checkout.run("--dry-run", "--image", name, checkout.name)
+        assert done.returncode == 0, done.stderr
+        assert f"{name} is for linux/arm64" in done.stderr
+    finally:
+        checkout.bash('docker image rm -f "$1"', name)
+
+
 @pytest.mark.parametrize(
     ("region", "host"),
     [
@@ -216,6 +292,7 @@ def test_every_partition_has_its_domain(offline: Checkout) -> None:
         ("123456789012.dkr.ecr.eu-west-1.amazonaws.com/models/churn", "give the name alone: models/churn"),
         ("--dryrun", "unknown option '--dryrun'"),
         ("--region", "--region has no value"),
+        ("--image", "--image has no value"),
     ],
 )
 def test_a_bad_name_ends_it_before_anything_happens(offline: Checkout, image: str, problem: str) -> None:
