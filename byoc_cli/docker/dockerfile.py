@@ -117,7 +117,9 @@ def instructions(dockerfile: str) -> Iterator[tuple[str, str]]:
         if not line or line.startswith("#"):
             continue
         while line.endswith(escape):
-            line = line[:-1] + next((each.strip() for each in lines if not each.lstrip().startswith("#") and each.strip()), "")
+            line = line[:-1] + next(
+                (each.strip() for each in lines if not each.lstrip().startswith("#") and each.strip()), ""
+            )
         keyword, _, arguments = line.partition(" ")
         for word in (
             re.findall(r"<<-?[\"']?(\w+)[\"']?", arguments) if keyword.upper() in {"RUN", "COPY", "ADD"} else ()
