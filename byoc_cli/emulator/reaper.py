@@ -1,7 +1,7 @@
 """Removes what an emulator started once the emulator is gone, however it went: a process that outlives it by a moment.
 
-Run as a program, which is why it imports nothing of ours: `reaper.py CLIENT LABEL`. It reads process ids from its input,
-a line each, until that ends, which the kernel sees to when the emulator dies.
+Run as a program, which is why it imports nothing of ours: `reaper.py CLIENT LABEL`. It reads process ids from its
+input, a line each, until that ends, which the kernel sees to when the emulator dies.
 """
 
 from __future__ import annotations
