@@ -5,6 +5,7 @@ import click
 from byoc_cli.demo import demo
 from byoc_cli.docker import docker
 from byoc_cli.doctor import doctor
+from byoc_cli.emulator.command import emulator
 
 EPILOG = """\b
 Examples:
@@ -25,3 +26,4 @@ def main() -> None:
 main.add_command(demo)
 main.add_command(docker)
 main.add_command(doctor)
+main.add_command(emulator)
