@@ -6,6 +6,7 @@ from byoc_cli.demo import demo
 from byoc_cli.docker import docker
 from byoc_cli.doctor import doctor
 from byoc_cli.emulator.command import emulator
+from byoc_cli.sagemaker import sagemaker
 
 EPILOG = """\b
 Examples:
@@ -27,3 +28,4 @@ main.add_command(demo)
 main.add_command(docker)
 main.add_command(doctor)
 main.add_command(emulator)
+main.add_command(sagemaker)
