@@ -1,8 +1,7 @@
 """The part of JSONPath that batch transform takes in its filters: names, indexes, one range, a wildcard.
 
-The guide's table of operators is
-https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform-data-processing.html; where its text says that the end of
-a range is in it, the published notebooks that run on AWS show that it is not.
+The guide has a table of them: https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform-data-processing.html.
+Where its text says that the end of a range is in it, notebooks that run on AWS show that it is not.
 """
 
 from __future__ import annotations
@@ -32,9 +31,8 @@ class Names:
 
     def of(self, node: Any) -> list[Any]:
         """Return what there is; LookupError where it is not."""
-        if not isinstance(node, dict):
-            raise LookupError(self.names[0])
-        found = {name: node[name] for name in self.names}
+        members = node if isinstance(node, dict) else {}
+        found = {name: members[name] for name in self.names}
         return [found] if len(self.names) > 1 else list(found.values())
 
 
@@ -51,9 +49,8 @@ class Items:
 
     def of(self, node: Any) -> list[Any]:
         """Return what there is; LookupError where it is not."""
-        if not isinstance(node, list):
-            raise LookupError(self.items[0])
-        found = [node[item] if isinstance(item, slice) else [node[item]] for item in self.items]
+        values = node if isinstance(node, list) else []
+        found = [values[item] if isinstance(item, slice) else [values[item]] for item in self.items]
         return [each for part in found for each in part]
 
 
@@ -101,7 +98,7 @@ class Path:
             try:
                 nodes = [found for node in nodes for found in step.of(node)]
             except LookupError as error:
-                raise DataError(f"{self.text} selects what is not there: {error}") from error
+                raise DataError(f"{self.text} selects what is not there") from error
             is_one = is_one and step.is_one
         return nodes[0] if is_one else nodes
 

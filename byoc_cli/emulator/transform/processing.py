@@ -32,15 +32,21 @@ class Processing:
     """
 
     def __init__(self, request: Mapping[str, Any]) -> None:
-        wanted, source, output = request.get("DataProcessing", {}), request["TransformInput"], request["TransformOutput"]
+        wanted, source = request.get("DataProcessing", {}), request["TransformInput"]
+        output = request["TransformOutput"]
         self._takes, self._gives = media_type(source.get("ContentType", "")), media_type(output.get("Accept", ""))
         self._joins = wanted.get("JoinSource", "None") == "Input"
         self._input = _filter(wanted, "InputFilter", self._takes, "ContentType")
         self._output = _filter(wanted, "OutputFilter", self._gives, "Accept")
-        if not self._input.is_all and self._takes == CSV and source.get("SplitType") != "Line":
+        if not self.takes_all and self._takes == CSV and source.get("SplitType") != "Line":
             raise invalid(f"InputFilter with {CSV} needs SplitType to be Line")
         if self._joins:
             _check_join(self._takes, self._gives, source, output)
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether records go to the model as they are."""
+        return self._input.is_all
 
     def select(self, record: bytes) -> bytes:
         """Return what of a record goes to the model.
@@ -48,7 +54,7 @@ class Processing:
         Raises:
             DataError: the record is not in its format, or has not what the filter selects.
         """
-        return record if self._input.is_all else _filtered(self._input, self._takes, record)
+        return record if self.takes_all else _filtered(self._input, self._takes, record)
 
     def finish(self, records: Sequence[bytes], answer: bytes) -> bytes:
         """Return what goes into the output for a request.
