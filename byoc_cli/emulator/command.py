@@ -233,6 +233,8 @@ def run(state: Path, port: int, region: str, *, native: bool) -> None:
     thread = threading.Thread(target=listening.serve_forever, name="http", daemon=True)
     thread.start()
     persistence.restore(made)
+    for room in made.rooms:
+        room.resume()
     (state / FILE).write_text(json.dumps({"pid": os.getpid(), "address": address, "region": region}))
     click.echo(f"SageMaker, S3, STS, ECR and IAM at {address}, and a page for your browser; Ctrl-C stops it")
     click.echo('Next, in another terminal:  eval "$(byoc emulator env)"')

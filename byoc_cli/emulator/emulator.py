@@ -46,6 +46,9 @@ class Room:
         """Return the operations."""
         raise NotImplementedError
 
+    def resume(self) -> None:
+        """Go on with what an earlier emulator has left: S3 holds its objects again."""
+
     def close(self) -> None:
         """End what runs: the emulator stops."""
 
