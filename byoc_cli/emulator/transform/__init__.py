@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from byoc_cli.emulator.emulator import Emulator
     from byoc_cli.emulator.hosting.instances import Instance
 
-log = logging.getLogger(__name__)
-
 # Of each structure, the members that are emulated, and those that do nothing, with the reason.
 DONE = {
     "TransformInput": ({"DataSource", "ContentType", "CompressionType", "SplitType"}, {}),
@@ -43,7 +40,17 @@ DONE = {
     "DataProcessing": ({"InputFilter", "OutputFilter", "JoinSource"}, {}),
     "ModelClientConfig": ({"InvocationsTimeoutInSeconds", "InvocationsMaxRetries"}, {}),
 }
+PLAIN = (
+    "TransformJobName",
+    "ModelName",
+    "MaxConcurrentTransforms",
+    "MaxPayloadInMB",
+    "BatchStrategy",
+    "Environment",
+    "Tags",
+)
 KINDS = ("S3Prefix", "ManifestFile")
+FAULT = "InternalServerError"
 ENDED = ("Completed", "Failed", "Stopped")
 LISTED = (
     "TransformJobName",
@@ -63,29 +70,17 @@ class TransformJobs(Room):
         emulator: that it is of.
     """
 
-    done = {
-        "CreateTransformJob": frozenset(
-            {
-                *DONE,
-                "TransformJobName",
-                "ModelName",
-                "MaxConcurrentTransforms",
-                "MaxPayloadInMB",
-                "BatchStrategy",
-                "Environment",
-                "Tags",
-            }
-        )
-    }
-    not_emulated = {"CreateTransformJob": {"ExperimentConfig": "experiments are not kept"}}
-
     def __init__(self, emulator: Emulator) -> None:
         super().__init__(emulator)
+        self.done = {"CreateTransformJob": frozenset({*DONE, *PLAIN})}
+        self.not_emulated = {"CreateTransformJob": {"ExperimentConfig": "experiments are not kept"}}
         self._table = emulator.table("transform-job", "transform job")
         self._running: dict[str, Job] = {}
         for record in self._table.all():
             if record["TransformJobStatus"] not in ENDED:
-                self._end(record["TransformJobName"], "Failed", "InternalServerError: the emulator ended before the job")
+                self._end(
+                    record["TransformJobName"], "Failed", "InternalServerError: the emulator ended before the job"
+                )
 
     @property
     def operations(self) -> Mapping[str, Operation]:
@@ -102,11 +97,17 @@ class TransformJobs(Room):
         job = self._running.get(name)
         return {} if job is None else {"objects": job.objects, "finished": job.finished, "requests": job.requests}
 
+    def resume(self) -> None:
+        """End the jobs that an earlier emulator left on their way, where it had no time to."""
+        for record in self._table.all():
+            if record["TransformJobStatus"] not in ENDED:
+                self._end(record["TransformJobName"], "Failed", f"{FAULT}: the emulator was gone before the job's end")
+
     def close(self) -> None:
         """Stop all jobs."""
         for name, job in list(self._running.items()):
             job.stop()
-            self._end(name, "Failed", "InternalServerError: the emulator was stopped")
+            self._end(name, "Failed", f"{FAULT}: the emulator was stopped")
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["TransformJobName"]
@@ -123,7 +124,7 @@ class TransformJobs(Room):
 
     def _run(self, name: str, job: Job) -> None:
         self._table.update(name, TransformStartTime=time.time())
-        reason = "InternalServerError: the emulator failed; its log has the cause"
+        reason = f"{FAULT}: the emulator failed; its log has the cause"
         try:
             reason = job.run()
         finally:

@@ -6,14 +6,16 @@ import gzip
 import shutil
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
-from zlib import error as ZlibError
 
 from byoc_cli.emulator.errors import ApiError
-from byoc_cli.emulator.hosting.calls import CallError, ContainerFault, call
-from byoc_cli.emulator.hosting.instances import Invocation, StartError
+from byoc_cli.emulator.hosting.calls import CallError, ContainerError, call
+from byoc_cli.emulator.hosting.containers import StartError
+from byoc_cli.emulator.hosting.instances import Invocation
 from byoc_cli.emulator.storage import StorageError, below, shards
 from byoc_cli.emulator.transform import parameters, records
 from byoc_cli.emulator.transform.errors import AlgorithmError, DataError
@@ -101,7 +103,7 @@ class Job:
             self.objects = len(found)
             shares = [share for share in shards(found, self._request["TransformResources"]["InstanceCount"]) if share]
             with ThreadPoolExecutor(len(shares)) as pool:
-                list(pool.map(lambda pair: self._do_share(*pair, folder), enumerate(shares, 1)))
+                list(pool.map(self._do_share, range(1, len(shares) + 1), shares, repeat(folder)))
             if not self.stopping.is_set():
                 self._emulator.storage.upload_folder(folder, self._request["TransformOutput"]["S3OutputPath"])
         except (StorageError, StartError, DataError, CallError, ApiError) as error:
@@ -131,7 +133,7 @@ class Job:
             # Small objects go side by side, of large ones the requests do.
             with ThreadPoolExecutor(settled.concurrent) as senders, ThreadPoolExecutor(settled.concurrent) as objects:
                 work = Work(instance, settled, senders)
-                list(objects.map(lambda pair: self._do_object(work, *pair, folder), share))
+                list(objects.map(self._do_object, repeat(work), *zip(*share, strict=True), repeat(folder)))
         finally:
             instance.close()
 
@@ -185,7 +187,7 @@ class Job:
             return content
         try:
             return gzip.decompress(content)
-        except (OSError, EOFError, ZlibError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"CompressionType is Gzip, and the object is none: {error}") from error
 
     def _answer(self, work: Work, batch: Batch) -> bytes:
@@ -200,7 +202,7 @@ class Job:
             body = batch.body if work.settled.megabytes else _pieces(batch.body)
             try:
                 answer = work.instance.answer(Invocation(body, self._headers, self._seconds))
-            except ContainerFault as fault:
+            except ContainerError as fault:
                 if 0 < fault.status < FAULT:
                     raise DataError(_told(fault)) from fault
                 if not left:
@@ -233,7 +235,7 @@ def _pieces(body: bytes) -> Iterator[bytes]:
         yield body[start : start + PIECE]
 
 
-def _told(fault: ContainerFault) -> str:
+def _told(fault: ContainerError) -> str:
     """Return what a container answered in place of predictions, short."""
     said = fault.body.decode("utf-8", "replace").strip()[:SHOWN] or "no message"
     return f"Bad HTTP status received from algorithm: {fault.status}; {said}" if fault.status else said

@@ -26,17 +26,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-<<<<<<< HEAD
 # Said outright, or told by the model's folder.
 Trait = bool | Callable[[Path], bool]
 # How libraries say that memory ran out, where they raise no MemoryError.
 OUT_OF_MEMORY = re.compile(
     r"out of memory|(failed|unable|cannot|can't|could not) (to )?allocate|bad_?alloc|insufficient memory", re.IGNORECASE
 )
-=======
 TAKES = ("array", "frame", "records")
-FUNCTIONS = ("model_fn", "predict_fn", "input_fn", "output_fn", "converse_fn")
->>>>>>> wire
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,8 @@ import gevent
 from byoc.errors import RowError
 from byoc.serving import formats, runtime, sessions, stream
 from byoc.serving.batcher import Batcher
-<<<<<<< HEAD
 from byoc.serving.context import CONTENT_TYPE
-=======
 from byoc.serving.description import Description
->>>>>>> wire
 from byoc.serving.errors import RequestError
 from byoc.serving.formats import csv, event_stream, json, score_table
 from byoc.serving.formats.records import Records
@@ -228,7 +225,7 @@ class Service:
         """
         assert self.handler.schema is not None
         records = score_table.decode(self.description.sample_request(), self.handler.schema)
-        context = request.make_context() if self.handler.wants_context else None
+        context = request.make_context(self.handler.properties) if self.handler.wants_context else None
         return self._predict(request, Call(records, b"", json.MEDIA_TYPE, json.MEDIA_TYPE, context), None)
 
     def _in_pieces(
