@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
-from werkzeug import Request, Response
-
 from byoc_cli.emulator.emulator import Room
-from byoc_cli.emulator.hosting import models
-from byoc_cli.emulator.hosting.containers import STARTUP_SECONDS, Profile
+from byoc_cli.emulator.hosting import endpoint_configs, limits, models
+from byoc_cli.emulator.hosting.async_invocations import AsyncInvocations
+from byoc_cli.emulator.hosting.containers import FOLDERS, Profile
+from byoc_cli.emulator.hosting.endpoints import Endpoints
 from byoc_cli.emulator.hosting.instances import Instance
+from byoc_cli.emulator.hosting.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from werkzeug import Request, Response
 
     from byoc_cli.emulator.api import Operation
     from byoc_cli.emulator.emulator import Emulator
@@ -27,13 +31,21 @@ class Hosting(Room):
 
     def __init__(self, emulator: Emulator) -> None:
         super().__init__(emulator)
-        self.not_emulated = {"CreateModel": models.NOT_EMULATED}
+        self.done = {"CreateEndpointConfig": endpoint_configs.DONE}
+        self.not_emulated = {
+            "CreateModel": models.NOT_EMULATED,
+            "CreateEndpointConfig": endpoint_configs.NOT_EMULATED,
+        }
+        bounds = limits.Limits.from_environ()
         self._models = models.Models(emulator)
+        self._configs = endpoint_configs.EndpointConfigs(emulator, self._models)
+        self._endpoints = Endpoints(emulator, self._models, self._configs, bounds)
+        self._runtime = Runtime(self._endpoints, AsyncInvocations(emulator), bounds, emulator.region)
 
     @property
     def operations(self) -> Mapping[str, Operation]:
         """Return the operations."""
-        return self._models.operations
+        return {**self._models.operations, **self._configs.operations, **self._endpoints.operations}
 
     def start_instance(
         self,
@@ -42,7 +54,7 @@ class Hosting(Room):
         group: str,
         stream: str,
         environment: Mapping[str, str] | None = None,
-        seconds: float = STARTUP_SECONDS,
+        seconds: float = limits.STARTUP_SECONDS,
     ) -> Instance:
         """Start the containers of a model; return them when they are healthy: the caller's to `close`.
 
@@ -64,4 +76,17 @@ class Hosting(Room):
 
     def runtime(self, request: Request) -> Response:
         """Answer what comes for an endpoint."""
-        return Response(status=404)
+        return self._runtime.answer(request)
+
+    def resume(self) -> None:
+        """Start again the endpoints that an earlier emulator had."""
+        self._clear()
+        self._endpoints.resume()
+
+    def close(self) -> None:
+        """Leave no files of containers behind; the engine ends the containers themselves."""
+        self._clear()
+
+    def _clear(self) -> None:
+        for folder in self.emulator.folder.glob(f"work/{FOLDERS}-*"):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from byoc_cli.emulator.containers import BINDS_TO_PORT, HOLDS_MODELS, INNER_PORT, EngineError, Plan, last_line
-from byoc_cli.emulator.hosting import model_data
+from byoc_cli.emulator.hosting import limits, model_data
 from byoc_cli.emulator.hosting.calls import Call, CallError, call
 from byoc_cli.emulator.hosting.multi_model import Shelf
 from byoc_cli.emulator.storage import StorageError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from byoc_cli.emulator.containers import Container, Image
     from byoc_cli.emulator.emulator import Emulator
 
-STARTUP_SECONDS = 480
 PING_SECONDS = 2
 POLL_SECONDS = 0.2
 # The platform's notice before SIGKILL.
@@ -31,8 +30,8 @@ NOTICE = 30
 # The first port where several containers share a host, and the range in which they may open more.
 FIRST_PORT = 9001
 PORT_RANGE = "21000-21999"
-MEBIBYTE = 1 << 20
 NOBODY = "12345:12345"
+FOLDERS = "hosting"
 
 
 class StartError(Exception):
@@ -57,7 +56,7 @@ class Profile:
     stream: str
     owner: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    seconds: float = STARTUP_SECONDS
+    seconds: float = limits.STARTUP_SECONDS
     memory: int | None = None
     is_serverless: bool = False
 
@@ -86,7 +85,7 @@ class HostedContainer:
         self._profile = profile
         stream = profile.stream if place is None else f"{profile.stream}/{self.name}"
         self.log: Path = emulator.log_file(profile.group, stream)
-        self._ml = emulator.work_folder("hosting", self.name)
+        self._ml = emulator.work_folder(FOLDERS, self.name)
         self._container: Container | None = None
         self._shelf: Shelf | None = None
 
@@ -95,6 +94,11 @@ class HostedContainer:
         """Where it listens, ``http://127.0.0.1:…``."""
         assert self._container is not None
         return self._container.url
+
+    @property
+    def specified_image(self) -> str:
+        """The image as CreateModel names it."""
+        return str(self._definition["Image"])
 
     @property
     def runs(self) -> bool:
@@ -107,6 +111,8 @@ class HostedContainer:
         Raises:
             StartError: that is not possible.
         """
+        if self._emulator.closing.is_set():
+            raise StartError("the emulator is stopping")
         try:
             self.image = self._checked_image()
             model_data.lay_out(self._emulator.storage, self._definition, self._ml)
@@ -219,7 +225,7 @@ class HostedContainer:
             if (self._ml / name).is_dir():
                 options += ["--mount", f"type=bind,source={self._ml / name},target=/opt/ml/{name},readonly"]
         if self._profile.memory is not None:
-            size = str(self._profile.memory * MEBIBYTE)
+            size = str(self._profile.memory * limits.MEBIBYTE)
             options += ["--memory", size, "--memory-swap", size]
         if self._profile.is_serverless:
             options += ["--read-only", "--tmpfs", "/tmp", "--user", NOBODY, "--ipc", "none"]  # noqa: S108

@@ -55,7 +55,7 @@ class Instance:
 
     Attributes:
         containers: in the order of the chain.
-        in_flight: requests that are being answered.
+        in_flight: requests that have entered and not left.
     """
 
     def __init__(self, emulator: Emulator, model: Model, profile: Profile) -> None:
@@ -66,6 +66,7 @@ class Instance:
         ]
         self.in_flight = 0
         self._is_direct = model.direct
+        self._is_multi = model.is_multi
         self._changed = threading.Condition()
 
     @property
@@ -114,39 +115,40 @@ class Instance:
             ContainerError: as above; while the answer is read, CallError.
             ApiError: as above.
         """
-        with self._counted():
-            *inner, last = self._chain(invocation.hostname)
-            end = time.monotonic() + invocation.seconds
-            body, headers = invocation.body, dict(invocation.headers)
-            for container in inner:
-                # The client's Accept is about the last answer.
-                bare = {name: value for name, value in headers.items() if name.lower() != "accept"}
-                body, media_type = self._hop(container, body, bare, end, invocation.target_model)
-                headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
-                headers |= {"Content-Type": media_type} if media_type else {}
-            with _asked(last, body, headers, end, invocation.target_model) as made:
-                yield made
+        if invocation.target_model and not self._is_multi:
+            raise ApiError("ValidationError", "The endpoint is no multi-model endpoint: it takes no TargetModel")
+        *inner, last = self._chain(invocation.hostname)
+        end = time.monotonic() + invocation.seconds
+        body, headers = invocation.body, dict(invocation.headers)
+        for container in inner:
+            # The client's Accept is about the last answer.
+            bare = {name: value for name, value in headers.items() if name.lower() != "accept"}
+            body, media_type = self._hop(container, body, bare, end, invocation.target_model)
+            headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
+            headers |= {"Content-Type": media_type} if media_type else {}
+        with _asked(last, body, headers, end, invocation.target_model) as made:
+            yield made
 
     def close(self) -> None:
         """Stop all containers as the platform does, and remove what is left of them."""
         with ThreadPoolExecutor(len(self.containers)) as threads:
             list(threads.map(HostedContainer.stop, self.containers))
 
+    def enter(self) -> None:
+        """Count a request that is going to be answered."""
+        with self._changed:
+            self.in_flight += 1
+
+    def leave(self) -> None:
+        """Count it no more."""
+        with self._changed:
+            self.in_flight -= 1
+            self._changed.notify_all()
+
     def drain(self, seconds: float) -> None:
         """Wait until no request is being answered, or the time is over."""
         with self._changed:
-            self._changed.wait_for(lambda: self.in_flight == 0, seconds)
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        with self._changed:
-            self.in_flight += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self.in_flight -= 1
-                self._changed.notify_all()
+            self._changed.wait_for(lambda: self.in_flight == 0, max(0.0, seconds))
 
     def _chain(self, hostname: str) -> list[HostedContainer]:
         if not self._is_direct:
