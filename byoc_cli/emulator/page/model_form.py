@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from byoc_cli.emulator.errors import ApiError
 from byoc_cli.emulator.hosting import Hosting
-from byoc_cli.emulator.hosting.calls import CallError, call
+from byoc_cli.emulator.hosting.calls import CallError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from byoc_cli.emulator.emulator import Emulator
 
@@ -30,7 +30,8 @@ def tell(emulator: Emulator, endpoint: str, config: Mapping[str, Any]) -> dict[s
         "is_multi": any(_is_multi(emulator, each.get("ModelName")) for each in config["ProductionVariants"]),
         "is_async": "AsyncInferenceConfig" in config,
     }
-    return {**told, **_columns(_url(emulator, endpoint))}
+    hosting = next(room for room in emulator.rooms if isinstance(room, Hosting))
+    return {**told, **_columns(lambda path: _get(hosting, endpoint, path))}
 
 
 def _is_multi(emulator: Emulator, model: str | None) -> bool:
@@ -44,14 +45,9 @@ def _is_multi(emulator: Emulator, model: str | None) -> bool:
     return any(each.get("Mode") == "MultiModel" for each in containers)
 
 
-def _url(emulator: Emulator, endpoint: str) -> str:
-    hosting = next(room for room in emulator.rooms if isinstance(room, Hosting))
-    return hosting.url(endpoint)
-
-
-def _columns(url: str) -> dict[str, Any]:
-    """Return the columns of the model behind an address, with a value for each, in the words of H2O's scorers."""
-    schema, sample = _get(url, "/model/schema"), _get(url, "/model/sample_request")
+def _columns(get: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """Return a model's columns, with a value for each, as the routes of H2O's scorers tell them."""
+    schema, sample = get("/model/schema"), get("/model/sample_request")
     try:
         columns = schema["schema"]["inputFields"]
         examples = dict(zip(sample["fields"], sample["rows"][0], strict=True))
@@ -64,10 +60,10 @@ def _columns(url: str) -> dict[str, Any]:
     return {"fields": fields}
 
 
-def _get(url: str, path: str) -> dict[str, Any]:
+def _get(hosting: Hosting, endpoint: str, path: str) -> dict[str, Any]:
     """Return the JSON object that a route answers; {} where it has none."""
     try:
-        answer = call(url, "GET", path, seconds=SECONDS)
+        answer = hosting.look(endpoint, path, SECONDS)
         told = json.loads(answer.body) if answer.status == GOOD else {}
     except (CallError, ValueError):
         return {}

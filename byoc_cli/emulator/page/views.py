@@ -74,7 +74,9 @@ class Views:
                     "created": each["CreationTime"],
                     "ended": next((each[end] for end in ENDS if end in each), None),
                 }
-                for each in self._call(operation, MaxResults=MOST, SortBy="CreationTime", SortOrder="Descending")[member]
+                for each in self._call(operation, MaxResults=MOST, SortBy="CreationTime", SortOrder="Descending")[
+                    member
+                ]
             ]
         return told
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from byoc_cli.emulator import validation
 from byoc_cli.emulator.emulator import Room
@@ -70,10 +70,13 @@ class TransformJobs(Room):
         emulator: that it is of.
     """
 
+    done: ClassVar[Mapping[str, frozenset[str]]] = {"CreateTransformJob": frozenset({*DONE, *PLAIN})}
+    not_emulated: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "CreateTransformJob": {"ExperimentConfig": "experiments are not kept"}
+    }
+
     def __init__(self, emulator: Emulator) -> None:
         super().__init__(emulator)
-        self.done = {"CreateTransformJob": frozenset({*DONE, *PLAIN})}
-        self.not_emulated = {"CreateTransformJob": {"ExperimentConfig": "experiments are not kept"}}
         self._table = emulator.table("transform-job", "transform job")
         self._running: dict[str, Job] = {}
         for record in self._table.all():
