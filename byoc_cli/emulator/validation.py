@@ -22,7 +22,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "double": (int, float),
     "boolean": (bool,),
-    "timestamp": (int, float, str),
+    "timestamp": (int, float),
     "blob": (str,),
     "list": (list,),
     "map": (dict,),
