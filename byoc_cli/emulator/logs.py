@@ -7,14 +7,20 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from werkzeug import Response
+
+from byoc_cli.emulator.api import MEDIA_TYPE, refusal
 from byoc_cli.emulator.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from werkzeug import Request as HttpRequest
+
     Request = dict[str, Any]
 
+PREFIX = "Logs_20140328."
 GROUPS = "/aws/sagemaker/"
 SUFFIX = ".log"
 MOST_EVENTS = 10_000
@@ -35,6 +41,15 @@ class Logs:
     def __init__(self, folder: Path, region: str, account: str) -> None:
         self._folder = folder
         self._arn = f"arn:aws:logs:{region}:{account}:log-group"
+
+    def answer(self, request: HttpRequest) -> Response:
+        """Answer a request."""
+        operation = request.headers["X-Amz-Target"].removeprefix(PREFIX)
+        try:
+            answer = self.call(operation, json.loads(request.get_data() or b"{}"))
+        except ApiError as error:
+            return refusal(error)
+        return Response(json.dumps(answer), 200, mimetype=MEDIA_TYPE)
 
     def call(self, operation: str, request: Request) -> Request:
         """Do an operation.
@@ -106,7 +121,13 @@ class Logs:
         wanted, pattern = request.get("logStreamNames"), request.get("filterPattern", "").strip('"')
         since, until = request.get("startTime", 0), request.get("endTime", float("inf"))
         events = [
-            {"logStreamName": name, "timestamp": time, "ingestionTime": time, "message": text, "eventId": f"{name}/{end}"}
+            {
+                "logStreamName": name,
+                "timestamp": time,
+                "ingestionTime": time,
+                "message": text,
+                "eventId": f"{name}/{end}",
+            }
             for name, file in self._files(group)
             if name.startswith(prefix) and (wanted is None or name in wanted)
             for _, end, time, text in _lines(file, 0)

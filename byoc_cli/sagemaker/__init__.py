@@ -19,7 +19,7 @@ from byoc_cli.sagemaker.update_endpoint import update_endpoint_command
 
 EPILOG = """\b
 Examples:
-  byoc sagemaker train -i churn --data rows.csv -hp n_estimators=200
+  byoc sagemaker train -i churn --data rows.csv -hp max_iter=200
   byoc sagemaker create-endpoint --training-job NAME --endpoint-name churn
   byoc sagemaker test-endpoint churn -mm text/csv -b @rows.csv -n 100
   byoc sagemaker delete-endpoint churn --all

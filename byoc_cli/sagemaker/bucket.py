@@ -112,8 +112,9 @@ class Bucket:
         with tempfile.TemporaryDirectory(prefix="byoc-model-") as folder:
             archive = Path(folder, "model.tar.gz")
             self._cloud.say(f"Packing and uploading {path}")
-            if not self._cloud.dry_run:
-                _pack(path, archive)
+            if self._cloud.dry_run:
+                return self._cloud.upload(path, self.name, key)
+            _pack(path, archive)
             return self._cloud.upload(archive, self.name, key)
 
 

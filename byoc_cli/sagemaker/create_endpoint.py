@@ -12,7 +12,7 @@ from byoc_cli.sagemaker.cloud import Cloud, named
 from byoc_cli.sagemaker.hosting import Hosting, hosting_options
 from byoc_cli.sagemaker.model import ModelOptions, model_options
 from byoc_cli.sagemaker.options import bucket_option, cloud_options, read_name, wait_option
-from byoc_cli.sagemaker.watch import failure
+from byoc_cli.sagemaker.watch import failure, outcome
 
 if TYPE_CHECKING:
     from byoc_cli.sagemaker.cloud import Answer
@@ -121,7 +121,7 @@ def finish(cloud: Cloud, name: str, asked: ModelOptions, description: Answer, va
         f"It can only be deleted now: byoc sagemaker delete-endpoint {name} --all",
     ]
     text, last = failure(
-        f"Endpoint {name} is {description['EndpointStatus']}",
+        f"Endpoint {name} {outcome(description['EndpointStatus'])}",
         reason,
         endpoint.log_of(cloud, name),
         advice=[*filter(None, advice)],

@@ -23,7 +23,7 @@ from byoc_cli.sagemaker.options import (
     wait_option,
 )
 from byoc_cli.sagemaker.training_job import DATA_CHANNEL, resource_options, training_request
-from byoc_cli.sagemaker.watch import Watch, failure, over_when
+from byoc_cli.sagemaker.watch import Watch, failure, outcome, over_when
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 GOING = ("InProgress", "Stopping")
 EPILOG = """\b
 Examples:
-  byoc sagemaker train -i churn --data local_test/test_dir/input/data/training -hp n_estimators=200
+  byoc sagemaker train -i churn --data local_test/test_dir/input/data/training -hp max_iter=200
   byoc sagemaker train -i churn:1.4 --channel training=train.csv --channel validation=s3://bucket/validation/
   byoc sagemaker train -i churn --data s3://bucket/rows/ --instance-type ml.m5.4xlarge --spot --checkpoint
   byoc sagemaker train -i churn --data rows.csv --hyperparameters best.json --arn ml-role
@@ -135,7 +135,7 @@ def follow(cloud: Cloud, name: str, image: str, *, quiet: bool) -> None:
     reason = str(job.get("FailureReason") or job.get("SecondaryStatus", ""))
     advice = [permissions.of_role(reason), f"To look for the cause here: byoc doctor {image} --only training"]
     text, last = failure(
-        f"Training job {name} is {job['TrainingJobStatus']}",
+        f"Training job {name} {outcome(job['TrainingJobStatus'])}",
         reason,
         tail,
         advice=[*filter(None, advice)],

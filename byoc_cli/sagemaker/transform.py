@@ -14,7 +14,7 @@ from byoc_cli.sagemaker.log_tail import LogTail
 from byoc_cli.sagemaker.model import ModelOptions, model_options
 from byoc_cli.sagemaker.options import bucket_option, cloud_options, read_name, wait_option
 from byoc_cli.sagemaker.transform_job import transform_options, transform_request
-from byoc_cli.sagemaker.watch import Watch, failure, over_when
+from byoc_cli.sagemaker.watch import Watch, failure, outcome, over_when
 
 if TYPE_CHECKING:
     from byoc_cli.sagemaker.cloud import Answer
@@ -132,7 +132,7 @@ def finish(cloud: Cloud, job: Answer, asked: ModelOptions, folder: Path | None) 
     tail = LogTail(cloud, "TransformJobs", f"{name}/")
     image = asked.image.local or "IMAGE"
     advice = [permissions.of_role(reason), f"To look for the cause here: byoc doctor {image} --only batch"]
-    text, last = failure(f"Transform job {name} is {status}", reason, tail, advice=[*filter(None, advice)])
+    text, last = failure(f"Transform job {name} {outcome(status)}", reason, tail, advice=[*filter(None, advice)])
     if cloud.as_json:
         cloud.finish({**result, "FailureReason": reason, "Log": last})
     raise click.ClickException(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -100,14 +100,12 @@ def failure(
     return "\n".join([*lines, *advice]), last
 
 
+def outcome(status: str) -> str:
+    """Return a status that nobody wished for, as a verb."""
+    return {"Failed": "failed", "Stopped": "was stopped"}.get(status, f"is {status}")
+
+
 def over_when(member: str, going: Iterable[str]) -> Callable[[Answer], bool]:
     """Return whether a status is none of those that pass."""
     passing = frozenset(going)
     return lambda answer: str(answer[member]) not in passing
-
-
-def moments(answer: dict[str, Any], begin: str, end: str) -> str:
-    """Return how long something took; "" where that is not known."""
-    if begin in answer and end in answer:
-        return f"{(answer[end] - answer[begin]).total_seconds():.0f} s"
-    return ""
