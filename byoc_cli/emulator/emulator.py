@@ -141,7 +141,7 @@ class Emulator:
 
     def log_file(self, group: str, stream: str) -> Path:
         """Return the file of a log stream: group ``TrainingJobs`` or ``Endpoints/name``, as CloudWatch names them."""
-        return self.folder / LOGS / group / f"{stream}.log"
+        return self.logs.file(group, stream)
 
     def background(self, function: Callable[[], None], name: str) -> threading.Thread:
         """Run a function in a thread of its own; what it raises is logged."""

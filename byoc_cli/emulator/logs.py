@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from werkzeug import Response
-
-from byoc_cli.emulator.api import MEDIA_TYPE, refusal
+from byoc_cli.emulator.api import read, respond
 from byoc_cli.emulator.errors import ApiError
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from werkzeug import Request as HttpRequest
+    from werkzeug import Response
 
     Request = dict[str, Any]
 
@@ -40,16 +40,19 @@ class Logs:
 
     def __init__(self, folder: Path, region: str, account: str) -> None:
         self._folder = folder
+        self._created: dict[Path, float] = {}
         self._arn = f"arn:aws:logs:{region}:{account}:log-group"
+
+    def file(self, group: str, stream: str) -> Path:
+        """Return the file of a new stream: group ``TrainingJobs`` or ``Endpoints/name``, as CloudWatch names them."""
+        file = self._folder / group / f"{stream}{SUFFIX}"
+        self._created.setdefault(file, time.time())
+        return file
 
     def answer(self, request: HttpRequest) -> Response:
         """Answer a request."""
         operation = request.headers["X-Amz-Target"].removeprefix(PREFIX)
-        try:
-            answer = self.call(operation, json.loads(request.get_data() or b"{}"))
-        except ApiError as error:
-            return refusal(error)
-        return Response(json.dumps(answer), 200, mimetype=MEDIA_TYPE)
+        return respond(operation, lambda: self.call(operation, read(request.get_data())))
 
     def call(self, operation: str, request: Request) -> Request:
         """Do an operation.
@@ -80,7 +83,7 @@ class Logs:
             {
                 "logStreamName": name,
                 "arn": f"{self._arn}:{group}:log-stream:{name}",
-                "creationTime": int(file.stat().st_ctime * 1000),
+                "creationTime": int(self._created.get(file, file.stat().st_mtime) * 1000),
                 "lastEventTimestamp": int(file.stat().st_mtime * 1000),
             }
             for name, file in self._files(group)
@@ -103,14 +106,14 @@ class Logs:
             raise ApiError("ResourceNotFoundException", "The specified log stream does not exist.")
         token = str(request.get("nextToken", ""))
         start = int(token.removeprefix(FORWARD)) if token.startswith(FORWARD) else 0
-        lines = list(_lines(file, start))
+        lines = list(_lines(file, start, MOST_BYTES))
         if not token and not request.get("startFromHead"):
             lines = lines[-int(request.get("limit", MOST_EVENTS)) :]
         lines = lines[: int(request.get("limit", MOST_EVENTS))]
         begin = lines[0][0] if lines else start
         end = lines[-1][1] if lines else start
         return {
-            "events": [{"timestamp": time, "ingestionTime": time, "message": text} for _, _, time, text in lines],
+            "events": [{"timestamp": moment, "ingestionTime": moment, "message": text} for _, _, moment, text in lines],
             "nextForwardToken": f"{FORWARD}{end}",
             "nextBackwardToken": f"{BACKWARD}{begin}",
         }
@@ -123,15 +126,15 @@ class Logs:
         events = [
             {
                 "logStreamName": name,
-                "timestamp": time,
-                "ingestionTime": time,
+                "timestamp": moment,
+                "ingestionTime": moment,
                 "message": text,
                 "eventId": f"{name}/{end}",
             }
             for name, file in self._files(group)
             if name.startswith(prefix) and (wanted is None or name in wanted)
-            for _, end, time, text in _lines(file, 0)
-            if pattern in text and since <= time <= until
+            for _, end, moment, text in _lines(file, 0, file.stat().st_size)
+            if pattern in text and since <= moment <= until
         ]
         events.sort(key=lambda event: int(str(event["timestamp"])))
         return {"events": events[: int(request.get("limit", MOST_EVENTS))], "searchedLogStreams": []}
@@ -160,13 +163,13 @@ def _group_of(file: Path) -> str:
     return GROUPS + "/".join(file.parts[: 2 if file.parts[0] == "Endpoints" else 1])
 
 
-def _lines(file: Path, start: int) -> Iterator[tuple[int, int, int, str]]:
-    """Yield a file's whole lines: where each begins and ends, its time in milliseconds, its text."""
+def _lines(file: Path, start: int, most: int) -> Iterator[tuple[int, int, int, str]]:
+    """Yield the whole lines of so many bytes: where each begins and ends, its time in milliseconds, its text."""
     written = int(file.stat().st_mtime * 1000)
     with file.open("rb") as log:
         log.seek(start)
-        for line in log.read(MOST_BYTES).splitlines(keepends=True):
-            if not line.endswith(b"\n"):
+        for line in log.read(most).splitlines(keepends=True):
+            if not line.endswith(b"\n") and len(line) < most:
                 return
             text = line.decode("utf-8", "replace").rstrip("\r\n")
             if text:  # CloudWatch has no empty events

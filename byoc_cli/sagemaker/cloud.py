@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from datetime import datetime
 from functools import cached_property
@@ -26,6 +27,7 @@ Answer = dict[str, Any]
 UNKNOWN_ACCOUNT = "111122223333"
 DOMAINS = {"aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu"}
 CONFIG = Config(retries={"mode": "standard", "max_attempts": 5})
+STAMP = re.compile(r"(?<=.)-\d{8}-\d{6}-\d{3}$")
 RUNTIME_SECONDS = 70  # the platform's 60, and then some
 
 
@@ -196,9 +198,9 @@ def stamp() -> str:
 
 
 def named(stem: str, most: int = 63) -> str:
-    """Return a new name that begins as the stem does, in letters SageMaker takes."""
+    """Return a new name that begins as the stem does, in letters SageMaker takes; an older name's stamp is replaced."""
     end = stamp()
-    plain = "".join(each if each.isascii() and each.isalnum() else "-" for each in stem).strip("-")
+    plain = STAMP.sub("", "".join(each if each.isascii() and each.isalnum() else "-" for each in stem)).strip("-")
     return f"{plain[: most - len(end) - 1].strip('-') or 'byoc'}-{end}"
 
 

@@ -44,7 +44,8 @@ class Refused(click.ClickException):
     def is_missing(self) -> bool:
         """Whether what was asked for is not there: SageMaker has no code of its own for that."""
         gone = self.code in {"ResourceNotFound", "ResourceNotFoundException", "404", "NoSuchKey", "NoSuchBucket"}
-        return gone or "Could not find" in self.message or "does not exist" in self.message
+        said = ("Could not find", "Requested resource not found", "does not exist")
+        return gone or any(each in self.message for each in said)
 
 
 @contextmanager
@@ -88,6 +89,8 @@ def refused(
         text = f"{operation}: AWS does not know these credentials ({text}); {CREDENTIALS}"
     elif code == "ResourceLimitExceeded":
         text = f"{operation}: {text} Ask for more at Service Quotas in the console, or take another --instance-type"
+    elif code == "NoSuchBucket":
+        text = f"there is no bucket {parameters.get('Bucket', '')}; make it: aws s3 mb s3://…, or leave --bucket out"
     elif lacking := permissions.of_role(message):
         text = f"{operation}: {text}\n{lacking}"
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,18 @@ STREAMS = 50
 MOST_PAGES = 20
 
 
+def _host(stream: str) -> str:
+    """Return the host that a stream is of: algo-1 of job/algo-1-1790000000."""
+    return re.sub(r"-\d{8,}$", "", stream.rpartition("/")[2])
+
+
 class LogTail:
     """The streams of one thing.
 
     Args:
         cloud: where they are.
         group: ``TrainingJobs``, ``TransformJobs`` or ``Endpoints/NAME``.
-        prefix: of the streams' names; "" for all of the group.
+        prefix: of the streams' names; "" for the newest of the group.
 
     Attributes:
         last: the last lines that were seen, those of several hosts with their names before them.
@@ -47,7 +53,7 @@ class LogTail:
         try:
             streams = self._streams()
             for stream in streams:
-                mark = f"{stream.removeprefix(self._prefix)[:12]}  " if len(streams) > 1 else ""
+                mark = f"{_host(stream)}  " if len(streams) > 1 else ""
                 for line in self._of_stream(stream):
                     self.last.append(mark + line)
                     yield self.last[-1]
@@ -57,14 +63,17 @@ class LogTail:
 
     def last_lines(self) -> list[str]:
         """Return the last lines there are."""
-        for _ in self.new_lines():
-            pass
+        if not self.last:
+            for _ in self.new_lines():
+                pass
         return list(self.last)
 
     def _streams(self) -> list[str]:
+        """Return the streams; of an endpoint the newest, since what is older writes on while that fails to start."""
         narrowed = {"logStreamNamePrefix": self._prefix} if self._prefix else {}
         found = self._cloud.read("logs", "DescribeLogStreams", logGroupName=self._group, limit=STREAMS, **narrowed)
-        return sorted(each["logStreamName"] for each in found["logStreams"])
+        streams = sorted(found["logStreams"], key=lambda stream: int(stream["creationTime"]))
+        return [str(each["logStreamName"]) for each in (streams if self._prefix else streams[-1:])]
 
     def _of_stream(self, stream: str) -> Iterator[str]:
         """Yield a stream's new lines; its end is where the token stays the same."""

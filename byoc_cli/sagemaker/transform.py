@@ -52,7 +52,7 @@ def transform_command(
     given["model_name"] = model = existing_model(cloud, asked, given)
     if given["no_wait"] and given["folder"]:
         raise click.UsageError("--download waits for the answers: leave --no-wait out")
-    store, name = Bucket(cloud, bucket), name or named(model or asked.stem)
+    store, name = Bucket(cloud, bucket), name or named(given["endpoint_name"] or model or asked.stem)
     made = None if model else make_model(cloud, store, name, asked)
     uploaded = store.data(source, "transform", name, "input")
     output = given["output"] or store.uri("transform", name, "output")

@@ -57,7 +57,7 @@ def transform_request(name: str, model: str, source: str, output: str, given: Ma
         output: prefix of the output.
         given: the options.
     """
-    lines = given["split_type"] == "Line"
+    lines, joins = given["split_type"] == "Line", given["join_source"] == "Input"
     plain = {
         "MaxPayloadInMB": given["max_payload"],
         "MaxConcurrentTransforms": given["max_concurrent_transforms"],
@@ -82,7 +82,8 @@ def transform_request(name: str, model: str, source: str, output: str, given: Ma
         "TransformOutput": {
             "S3OutputPath": output,
             "AssembleWith": given["assemble_with"] or ("Line" if lines else "None"),
-            **_known({"Accept": given["accept"]}),
+            # To be joined, both must be of one media type.
+            **_known({"Accept": given["accept"] or (given["content_type"] if joins else None)}),
         },
         "TransformResources": {"InstanceType": given["instance_type"], "InstanceCount": given["instance_count"]},
         **({"DataProcessing": processing} if processing else {}),
