@@ -15,6 +15,8 @@ Examples:
   byoc demo --engine docker    train, serve and predict with the image
   byoc docker build -i churn -e src/handler.py    an image from your own code
   byoc doctor churn            examine an image by SageMaker's contract
+  byoc emulator start --background    SageMaker on this machine
+  byoc sagemaker train -i churn --data rows.csv    there, or on AWS
 """
 
 

@@ -150,7 +150,7 @@ class Cloud:
         with explained(service, operation, parameters):
             pages = self.client(service).get_paginator(xform_name(operation))
             for page in pages.paginate(**parameters, PaginationConfig={"MaxItems": most, "PageSize": min(most, 100)}):
-                found += page[member]
+                found += page.get(member, [])
         return found
 
     def upload(self, file: Path, bucket: str, key: str) -> str:
