@@ -1,5 +1,5 @@
 // A training job's metrics, drawn as they come: a tile for each, a chart for all that share a name after the colon.
-import { fill, get, h, number, table } from "./dom.js";
+import { card, fill, get, h, number, table } from "./dom.js";
 
 const HEIGHT = 200;
 const DASHES = [[], [6, 4], [2, 3], [10, 3, 2, 3]];
@@ -18,9 +18,9 @@ export class Charts {
     this.tiles = h("div", { className: "tiles" });
     this.plots = h("div", { className: "plots" });
     this.values = h("div");
-    this.empty = h("p", { className: "quiet" }, "None yet: a metric is what one of the job's MetricDefinitions finds in its log.");
-    this.element = h("section", { className: "card", hidden: false }, h("h2", {}, "Metrics"), this.empty, this.tiles, this.plots,
-      h("details", { ontoggle: (event) => event.target.open && this.list() }, h("summary", {}, "All values"), this.values));
+    this.empty = h("p", { className: "quiet" }, "None so far: a metric is what one of the job's MetricDefinitions finds in its log.");
+    this.all = h("details", { hidden: true, ontoggle: () => this.list() }, h("summary", {}, "All values"), this.values);
+    this.element = card("Metrics", this.empty, this.tiles, this.plots, this.all);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
     this.repaint = () => this.charts.forEach((chart) => chart.plot.redraw());
     this.scheme.addEventListener("change", this.repaint);
@@ -33,8 +33,10 @@ export class Charts {
   }
 
   async update() {
-    const { points, next } = await get(`metrics/${encodeURIComponent(this.job)}?from=${this.from}`);
-    if (!points.length) return;
+    const { from } = this;
+    const { points, next } = await get(`metrics/${encodeURIComponent(this.job)}?from=${from}`);
+    // Another call was quicker.
+    if (!points.length || from !== this.from) return;
     this.from = next;
     for (const { name, value, time } of points) {
       this.start ??= time;
@@ -44,7 +46,9 @@ export class Charts {
       series.values.push(value);
     }
     this.empty.hidden = true;
+    this.all.hidden = false;
     this.draw();
+    this.list();
   }
 
   draw() {
@@ -104,6 +108,7 @@ export class Charts {
   }
 
   list() {
+    if (!this.all.open) return;
     const rows = [...this.series].flatMap(([name, { times, values }]) =>
       values.map((value, index) => [name, `${times[index].toFixed(2)} s`, number(value)])).slice(-MOST_ROWS);
     this.values.replaceChildren(table(["metric", "time", "value"], rows, "Values of the metrics"));
