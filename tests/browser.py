@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,12 +21,22 @@ from tests.program import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --remote-debugging-port=0 --window-size=1280,900"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-port=0",
+    "--window-size=1280,900",
+)
 SECONDS = 60
 # What a key is, as the protocol wants it told.
 KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "ArrowDown": (40, ""), "ArrowRight": (39, "")}
@@ -101,7 +110,12 @@ class Tab:
     def press(self, key: str, shift: bool = False) -> None:
         """Press a key."""
         code, text = KEYS[key]
-        told = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code, "modifiers": 8 * shift}
+        told = {
+            "key": key,
+            "code": "Space" if key == " " else key,
+            "windowsVirtualKeyCode": code,
+            "modifiers": 8 * shift,
+        }
         self.do("Input.dispatchKeyEvent", type="keyDown", text=text, **told)
         self.do("Input.dispatchKeyEvent", type="keyUp", **told)
 
@@ -173,7 +187,11 @@ def browsing(folder: Path) -> Iterator[Tab]:
         wait_until(lambda: port_file.exists() and port_file.read_text().count("\n"), SECONDS, "the browser's port")
         port = port_file.read_text().split()[0]
         pages = wait_until(
-            lambda: [each for each in requests.get(f"http://127.0.0.1:{port}/json", timeout=SECONDS).json() if each["type"] == "page"],
+            lambda: [
+                each
+                for each in requests.get(f"http://127.0.0.1:{port}/json", timeout=SECONDS).json()
+                if each["type"] == "page"
+            ],
             SECONDS,
             "a page",
         )
