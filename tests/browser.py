@@ -157,8 +157,10 @@ class Tab:
         self._read_until(is_whole)
         if told.get("method") == "Runtime.exceptionThrown":
             self.errors.append(json.dumps(told["params"]["exceptionDetails"])[:500])
-        if told.get("method") == "Log.entryAdded" and told["params"]["entry"]["level"] == "error":
-            self.errors.append(told["params"]["entry"]["text"])
+        entry = told.get("params", {}).get("entry", {}) if told.get("method") == "Log.entryAdded" else {}
+        # An answer that is an error is for the page to show, and no mistake of its own.
+        if entry.get("level") == "error" and entry.get("source") != "network":
+            self.errors.append(entry["text"])
         return told
 
     def _read_until(self, condition: Any) -> None:

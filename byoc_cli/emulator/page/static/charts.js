@@ -81,8 +81,11 @@ export class Charts {
       chart = this.make(title, names);
       this.charts.set(title, chart);
     }
-    const data = uPlot.join(names.map((name) => [this.series.get(name).times, this.series.get(name).values]));
-    chart.plot.setData(data);
+    // By number, not by time: lines that were read together have the same.
+    const all = names.map((name) => this.series.get(name).values);
+    const count = Math.max(...all.map((values) => values.length));
+    const steps = Array.from({ length: count }, (_, index) => index + 1);
+    chart.plot.setData([steps, ...all.map((values) => steps.map((step) => values[step - 1] ?? null))]);
     chart.box.setAttribute("aria-label", names.map((name) => {
       const { values } = this.series.get(name);
       return `${name}: from ${number(values[0])} to ${number(values.at(-1))} in ${values.length} points`;
@@ -98,7 +101,7 @@ export class Charts {
     const plot = new uPlot({
       width: Math.max(160, box.clientWidth), height: HEIGHT, legend: { show: false }, cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: false } },
-      axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => `${+tick.toFixed(3)} s`) }, { ...axis, size: 60 }],
+      axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) }, { ...axis, size: 60 }],
       series: [{}, ...names.map((name, index) => ({
         label: name, stroke: () => tone(`--series-${index % 4}`), width: 2, dash: DASHES[index % 4], spanGaps: true,
         points: { show: (self) => self.data[0].length < 40, size: 6 },
