@@ -55,17 +55,11 @@ export class Charts {
     fill(this.tiles, [...this.series].map(([name, { values }]) => [name, values.length, values.at(-1)]), () =>
       [...this.series].map(([name, { values }]) => h("div", { className: "tile" }, h("span", { className: "label" }, name),
         h("strong", {}, number(values.at(-1))), h("span", { className: "quiet" }, values.length > 1 ? this.change(values) : " "))));
-    const families = Map.groupBy?.([...this.series.keys()], family) ?? this.grouped();
+    const families = new Map();
+    for (const name of this.series.keys()) families.set(family(name), [...(families.get(family(name)) ?? []), name]);
     for (const [title, names] of families) {
       if (names.some((name) => this.series.get(name).values.length > 1)) this.plot(title, names);
     }
-  }
-
-  // For browsers that are older than Map.groupBy.
-  grouped() {
-    const families = new Map();
-    for (const name of this.series.keys()) families.set(family(name), [...(families.get(family(name)) ?? []), name]);
-    return families;
   }
 
   change(values) {
