@@ -110,8 +110,9 @@ class Running:
             "StoppingCondition": {"MaxRuntimeInSeconds": 600},
         }
         for key, value in more.items():
-            merges = isinstance(value, dict) and isinstance(request.get(key), dict)
-            request[key] = {**request[key], **value} if merges else value
+            merged = {**request[key], **value} if isinstance(request.get(key), dict) else value
+            # None takes a member away.
+            request[key] = {k: v for k, v in merged.items() if v is not None} if isinstance(merged, dict) else merged
         return request
 
     def train(self, name: str, image: str, **more: Any) -> dict[str, Any]:
@@ -154,9 +155,7 @@ def emulating(folder: Path, *, native: bool = False) -> Iterator[Running]:
     """Run an emulator, with an empty bucket, for the length of a with-block; it leaves nothing behind."""
     state = folder / "emulator"
     port = program.free_port()
-    started = command(
-        "start", "--background", "--port", str(port), *(["--native"] if native else []), state=state
-    )
+    started = command("start", "--background", "--port", str(port), *(["--native"] if native else []), state=state)
     assert started.returncode == 0, started.stdout + started.stderr
     running = Running(state, f"http://127.0.0.1:{port}", native, port)
     try:

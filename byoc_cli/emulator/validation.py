@@ -29,6 +29,21 @@ KINDS: dict[str, tuple[type, ...]] = {
     "structure": (dict,),
 }
 
+# What Java has and Python has not; most of them stand within brackets. Letters and digits are told apart by none.
+CLASSES = {
+    r"\p{L}": r"\w",
+    r"\p{N}": r"\w",
+    r"\p{M}": r"\u0300-\u036f",
+    r"\p{Z}": r"\s",
+    r"\p{P}": r"!-/:-@\[-`{-~\u00a1-\u00bf\u2010-\u206f",
+    r"\p{S}": r"$+<-~\u00a1-\u00bf\u2070-\u2bff",
+    r"\p{Alnum}": r"A-Za-z0-9",
+    r"\p{Print}": r"\x20-\x7e",
+    r"\p{ASCII}": r"[\x00-\x7f]",
+    r"\z": r"\Z",
+}
+JAVA = re.compile("|".join(map(re.escape, CLASSES)))
+
 
 @cache
 def model(service: str = "sagemaker") -> ServiceModel:
@@ -117,6 +132,6 @@ def _below(path: str, name: str) -> str:
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Return the pattern of a shape, which is Java's, as Python's."""
     try:
-        return re.compile(pattern.replace(r"\p{L}", r"[^\W\d_]").replace(r"\p{Z}", r"\s").replace(r"\p{N}", r"\d"))
+        return re.compile(JAVA.sub(lambda found: CLASSES[found[0]], pattern))
     except re.error:
         return re.compile(r"[\s\S]*")

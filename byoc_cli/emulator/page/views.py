@@ -124,11 +124,11 @@ def _whole_lines(file: Path, start: int, most: int) -> tuple[str, int]:
     if not file.exists():
         return "", start
     with file.open("rb") as opened:
-        opened.seek(start)
+        opened.seek(max(0, start))
         read = opened.read(most)
     # A line longer than all that is read at once is given in pieces.
     whole = read if len(read) == most and b"\n" not in read else read[: read.rfind(b"\n") + 1]
-    return whole.decode("utf-8", "replace"), start + len(whole)
+    return whole.decode("utf-8", "replace"), max(0, start) + len(whole)
 
 
 def _level(line: str) -> str:

@@ -70,6 +70,7 @@ class Attempt:
         self._folder = folder
         self._network = ""
         self._ended = False
+        self._failed: tuple[Machine, int] | None = None
         self._checkpoints: Checkpoints | None = None
         stamp = int(time.time() * 1000)
         self.machines = [self._machine(host, stamp) for host in hosts]
@@ -87,11 +88,11 @@ class Attempt:
 
     @property
     def failure(self) -> str:
-        """The FailureReason of the host that failed, "" where none did."""
-        for machine in self.machines:
-            if machine.code:
-                return outcome.reason(machine.ml, machine.log, machine.code, " ".join(self._command) or "train")
-        return ""
+        """The FailureReason of the host that failed by itself, "" where none did."""
+        if self._failed is None:
+            return ""
+        machine, code = self._failed
+        return outcome.reason(machine.ml, machine.log, code, " ".join(self._command) or "train")
 
     @property
     def _command(self) -> tuple[str, ...]:
@@ -152,6 +153,8 @@ class Attempt:
         if self._ended:
             return
         self._ended = True
+        # Before the others are killed, which is not their fault.
+        self._failed = next(((machine, machine.code) for machine in self.machines if machine.code), None)
         containers = [machine.container for machine in self.machines if machine.container]
         if seconds:
             self._ask_to_end(containers, seconds)

@@ -111,13 +111,13 @@ class Job:
             shutil.rmtree(work, ignore_errors=True)
 
     def _run(self, work: Path) -> None:
-        self._progress.move("Starting", "Preparing the instances for training")
         algorithm = self._record["AlgorithmSpecification"]
         channels = [
             Channel.read(each, algorithm["TrainingInputMode"]) for each in self._record.get("InputDataConfig", [])
         ]
         machines = hosts.of(self._record["ResourceConfig"])
         for number in itertools.count():
+            self._progress.move("Starting", "Preparing the instances for training")
             attempt = Attempt(self._emulator, self._record, channels, machines, work / str(number))
             try:
                 end = self._try(attempt)

@@ -44,10 +44,16 @@ def reason(ml: Path, log: Path, code: int, command: str) -> str:
     elif code == KILLED:
         text = MEMORY
     elif code in NOT_STARTED:
-        text = f"{NOT_RUN.format(command)}: {last_line(log)}"
+        text = f"{NOT_RUN.format(command)}: {_engine_said(log)}"
     else:
         text = f"AlgorithmError: {last_line(log)}"
     return text[: LONGEST_REASON - len(end)] + end
+
+
+def _engine_said(log: Path) -> str:
+    """Return the engine's error, which is not always the last of its client's lines."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line for line in lines if line.startswith("docker: ")), "") or last_line(log)
 
 
 def upload(storage: Storage, config: Mapping[str, Any], job: str, kind: str, folders: Sequence[Path]) -> str:

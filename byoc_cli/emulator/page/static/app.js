@@ -10,6 +10,7 @@ const KINDS = {
 const EVERY = 1000;
 const $ = (id) => document.getElementById(id);
 const known = new Map();
+let isListed = false;
 let page = null;
 let chosen = null;
 
@@ -52,6 +53,7 @@ function list(told) {
     if (focused) [...$(id).querySelectorAll("a")].find((link) => link.hash === focused)?.focus();
     announce(kind, what, told[kind]);
   }
+  isListed = true;
   mark();
 }
 
@@ -59,7 +61,7 @@ function announce(kind, what, items) {
   for (const { name, status: word } of items) {
     const key = `${kind}/${name}`, before = known.get(key);
     known.set(key, word);
-    if (before && before !== word && isOver(word)) $("news").textContent = `${what} ${name}: ${spaced(word)}`;
+    if (isListed && before !== word && isOver(word)) $("news").textContent = `${what} ${name}: ${spaced(word)}`;
   }
 }
 

@@ -1,5 +1,5 @@
 // A training job's metrics, drawn as they come: a tile for each, a chart for all that share a name after the colon.
-import { fill, get, h, number, table } from "./dom.js";
+import { card, fill, get, h, number, table } from "./dom.js";
 
 const HEIGHT = 200;
 const DASHES = [[], [6, 4], [2, 3], [10, 3, 2, 3]];
@@ -18,9 +18,9 @@ export class Charts {
     this.tiles = h("div", { className: "tiles" });
     this.plots = h("div", { className: "plots" });
     this.values = h("div");
-    this.empty = h("p", { className: "quiet" }, "None yet: a metric is what one of the job's MetricDefinitions finds in its log.");
-    this.element = h("section", { className: "card", hidden: false }, h("h2", {}, "Metrics"), this.empty, this.tiles, this.plots,
-      h("details", { ontoggle: (event) => event.target.open && this.list() }, h("summary", {}, "All values"), this.values));
+    this.empty = h("p", { className: "quiet" }, "None so far: a metric is what one of the job's MetricDefinitions finds in its log.");
+    this.all = h("details", { hidden: true, ontoggle: () => this.list() }, h("summary", {}, "All values"), this.values);
+    this.element = card("Metrics", this.empty, this.tiles, this.plots, this.all);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
     this.repaint = () => this.charts.forEach((chart) => chart.plot.redraw());
     this.scheme.addEventListener("change", this.repaint);
@@ -33,8 +33,10 @@ export class Charts {
   }
 
   async update() {
-    const { points, next } = await get(`metrics/${encodeURIComponent(this.job)}?from=${this.from}`);
-    if (!points.length) return;
+    const { from } = this;
+    const { points, next } = await get(`metrics/${encodeURIComponent(this.job)}?from=${from}`);
+    // Another call was quicker.
+    if (!points.length || from !== this.from) return;
     this.from = next;
     for (const { name, value, time } of points) {
       this.start ??= time;
@@ -44,24 +46,20 @@ export class Charts {
       series.values.push(value);
     }
     this.empty.hidden = true;
+    this.all.hidden = false;
     this.draw();
+    this.list();
   }
 
   draw() {
     fill(this.tiles, [...this.series].map(([name, { values }]) => [name, values.length, values.at(-1)]), () =>
       [...this.series].map(([name, { values }]) => h("div", { className: "tile" }, h("span", { className: "label" }, name),
         h("strong", {}, number(values.at(-1))), h("span", { className: "quiet" }, values.length > 1 ? this.change(values) : " "))));
-    const families = Map.groupBy?.([...this.series.keys()], family) ?? this.grouped();
+    const families = new Map();
+    for (const name of this.series.keys()) families.set(family(name), [...(families.get(family(name)) ?? []), name]);
     for (const [title, names] of families) {
       if (names.some((name) => this.series.get(name).values.length > 1)) this.plot(title, names);
     }
-  }
-
-  // For browsers that are older than Map.groupBy.
-  grouped() {
-    const families = new Map();
-    for (const name of this.series.keys()) families.set(family(name), [...(families.get(family(name)) ?? []), name]);
-    return families;
   }
 
   change(values) {
@@ -77,8 +75,11 @@ export class Charts {
       chart = this.make(title, names);
       this.charts.set(title, chart);
     }
-    const data = uPlot.join(names.map((name) => [this.series.get(name).times, this.series.get(name).values]));
-    chart.plot.setData(data);
+    // By number, not by time: lines that were read together have the same.
+    const all = names.map((name) => this.series.get(name).values);
+    const count = Math.max(...all.map((values) => values.length));
+    const steps = Array.from({ length: count }, (_, index) => index + 1);
+    chart.plot.setData([steps, ...all.map((values) => steps.map((step) => values[step - 1] ?? null))]);
     chart.box.setAttribute("aria-label", names.map((name) => {
       const { values } = this.series.get(name);
       return `${name}: from ${number(values[0])} to ${number(values.at(-1))} in ${values.length} points`;
@@ -94,7 +95,7 @@ export class Charts {
     const plot = new uPlot({
       width: Math.max(160, box.clientWidth), height: HEIGHT, legend: { show: false }, cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: false } },
-      axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => `${+tick.toFixed(3)} s`) }, { ...axis, size: 60 }],
+      axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) }, { ...axis, size: 60 }],
       series: [{}, ...names.map((name, index) => ({
         label: name, stroke: () => tone(`--series-${index % 4}`), width: 2, dash: DASHES[index % 4], spanGaps: true,
         points: { show: (self) => self.data[0].length < 40, size: 6 },
@@ -104,6 +105,7 @@ export class Charts {
   }
 
   list() {
+    if (!this.all.open) return;
     const rows = [...this.series].flatMap(([name, { times, values }]) =>
       values.map((value, index) => [name, `${times[index].toFixed(2)} s`, number(value)])).slice(-MOST_ROWS);
     this.values.replaceChildren(table(["metric", "time", "value"], rows, "Values of the metrics"));

@@ -1,6 +1,6 @@
 // What is shown of a training job, an endpoint, a transform job, and when nothing is chosen.
 import { Charts } from "./charts.js";
-import { ago, card, duration, facts, fill, get, h, isOver, status, table } from "./dom.js";
+import { ago, card, duration, facts, fill, get, h, isOver, spaced, status, table } from "./dom.js";
 import { Logs } from "./logs.js";
 import { TryIt } from "./tryit.js";
 
@@ -12,12 +12,15 @@ class Detail {
     this.path = `${kind}/${encodeURIComponent(name)}`;
     this.parts = parts;
     this.state = h("div", { className: "state" });
+    this.why = h("div", { role: "alert" });
     this.about = h("div");
-    this.element = h("article", {}, h("p", { className: "back" }, h("a", { href: "#/" }, "← All")), h("h1", {}, name), this.state, h("section", { className: "card" }, h("h2", {}, "About"), this.about), parts.map((part) => part.element));
+    this.element = h("article", {}, h("p", { className: "back" }, h("a", { href: "#/" }, "← All")), h("h1", {}, name), this.state, this.why,
+      parts.slice(0, -1).map((part) => part.element), card("About", this.about), parts.at(-1).element);
   }
 
   async update() {
     const told = await get(this.path);
+    fill(this.why, told.FailureReason ?? "", () => told.FailureReason && h("p", { className: "failure" }, h("b", {}, "Why it failed: "), told.FailureReason));
     this.show(told);
     for (const part of this.parts) await part.update(told);
   }
@@ -25,10 +28,6 @@ class Detail {
   close() {
     this.parts.forEach((part) => part.close());
   }
-}
-
-function failure(told) {
-  return told.FailureReason && h("p", { className: "failure" }, h("b", {}, "Why it failed: "), told.FailureReason);
 }
 
 function pairs(title, values) {
@@ -43,8 +42,8 @@ export class TrainingJob extends Detail {
 
   show(told) {
     const start = told.TrainingStartTime ?? told.CreationTime, end = told.TrainingEndTime ?? (isOver(told.TrainingJobStatus) ? told.LastModifiedTime : now());
-    this.state.replaceChildren(status(told.TrainingJobStatus), h("span", { className: "quiet" }, `${told.SecondaryStatus ?? ""} · ${duration(end - start)} · started ${ago(told.CreationTime)}`));
-    fill(this.about, [told.TrainingJobStatus, told.FailureReason, told.ModelArtifacts], () => [failure(told), facts([
+    this.state.replaceChildren(status(told.TrainingJobStatus), h("span", { className: "quiet" }, [isOver(told.TrainingJobStatus) ? null : spaced(told.SecondaryStatus ?? ""), duration(end - start), `started ${ago(told.CreationTime)}`].filter(Boolean).join(" · ")));
+    fill(this.about, [told.TrainingJobStatus, told.ModelArtifacts], () => [facts([
       ["Image", code(told.AlgorithmSpecification?.TrainingImage)],
       ["Hosts", told.ResourceConfig?.InstanceCount],
       ["Channels", told.InputDataConfig?.map((each) => `${each.ChannelName} (${each.DataSource?.S3DataSource?.S3Uri ?? "no S3"})`).join(", ")],
@@ -66,7 +65,7 @@ export class Endpoint extends Detail {
       const { ModelName, ServerlessConfig } = models.get(each.VariantName) ?? {};
       return [each.VariantName, ModelName, each.CurrentWeight ?? each.DesiredWeight, ServerlessConfig ? `serverless, ${ServerlessConfig.MemorySizeInMB} MB` : each.CurrentInstanceCount ?? each.DesiredInstanceCount].map((value) => String(value ?? ""));
     });
-    fill(this.about, [told.EndpointStatus, told.FailureReason, variants], () => [failure(told), facts([["Configuration", told.EndpointConfigName]]),
+    fill(this.about, [told.EndpointStatus, variants], () => [facts([["Configuration", told.EndpointConfigName]]),
       variants.length ? table(["variant", "model", "weight", "instances"], variants, "Variants") : null]);
   }
 }
@@ -81,7 +80,7 @@ export class TransformJob extends Detail {
     const source = told.TransformInput, wanted = told.DataProcessing ?? {};
     this.state.replaceChildren(status(told.TransformJobStatus), h("span", { className: "quiet" }, `${duration(end - start)} · started ${ago(told.CreationTime)}`));
     if (objects) this.state.append(h("progress", { max: objects, value: finished, "aria-label": "Objects" }), h("span", { className: "quiet" }, `${finished} of ${objects} objects, ${requests} requests`));
-    fill(this.about, [told.TransformJobStatus, told.FailureReason], () => [failure(told), facts([
+    fill(this.about, [told.TransformJobStatus], () => [facts([
       ["Model", told.ModelName],
       ["Input", code(source.DataSource.S3DataSource.S3Uri)],
       ["Records", `${source.ContentType ?? "no content type"}, split by ${source.SplitType ?? "None"}`],

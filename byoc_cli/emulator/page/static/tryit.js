@@ -136,7 +136,7 @@ export class TryIt {
 // One row's predictions; what may be a probability has a bar.
 function scores({ fields, score: [values] }) {
   return table(["output", "value", ""], fields.map((name, index) => {
-    const value = values[index], asNumber = typeof value === "number" ? value : Number.NaN;
+    const value = values[index], asNumber = value === "" || value === null ? Number.NaN : Number(value);
     const isShare = asNumber >= 0 && asNumber <= 1;
     return [name, h("b", {}, Number.isNaN(asNumber) ? String(value) : number(asNumber)), isShare ? h("meter", { min: 0, max: 1, value: asNumber, "aria-label": name }) : ""];
   }), "Predictions");
