@@ -126,7 +126,7 @@ def env(state: Path, as_json: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until Ctrl-C.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="Of each stream.")
 def logs(group: str, state: Path, follow: bool, lines: int) -> None:
-    """Print the logs of jobs and endpoints: of all, or those of GROUP, which is TrainingJobs, a job, an endpoint…"""
+    """Print the logs of jobs and endpoints: of all, or those with a GROUP, job or endpoint whose name begins so."""
     from byoc_cli.docker.log_lines import render  # noqa: PLC0415 - only this command needs it
 
     root = state / "logs"
@@ -134,7 +134,7 @@ def logs(group: str, state: Path, follow: bool, lines: int) -> None:
     while True:
         for file in sorted(root.rglob("*.log")):
             name = file.relative_to(root).with_suffix("").as_posix()
-            if group and f"/{group}/" not in f"/{name}/":
+            if group and f"/{group}" not in f"/{name}":
                 continue
             text = file.read_bytes()[read_to.get(file, 0) :]
             shown = text.decode("utf-8", "replace").splitlines()
