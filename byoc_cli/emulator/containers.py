@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 INNER_PORT = 8080
 REGISTRY = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.[a-z.]+/|[\w.-]+:\d+/")
 STARTED_SECONDS = 20
+# Labels by which an image says what it can do.
+BINDS_TO_PORT = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+HOLDS_MODELS = "com.amazonaws.sagemaker.capabilities.multi-models"
+CAPABILITIES = (BINDS_TO_PORT, HOLDS_MODELS)
 
 
 class EngineError(Exception):
@@ -47,7 +52,8 @@ class Plan:
         entry_point: in place of the image's own.
         network: the name of a network of ours; "" is the engine's default, ``none`` none.
         host: its name on that network.
-        publishes: whether its port 8080 is to be reached.
+        publishes: whether its port is to be reached.
+        port: that it listens on.
         options: further options of `docker run`.
     """
 
@@ -60,7 +66,23 @@ class Plan:
     network: str = ""
     host: str = ""
     publishes: bool = False
+    port: int = INNER_PORT
     options: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that is here.
+
+    Attributes:
+        name: that the engine knows it by.
+        id: ``sha256:…``; "" where there is no engine.
+        labels: that it has.
+    """
+
+    name: str
+    id: str
+    labels: Mapping[str, str]
 
 
 class Container(ABC):
@@ -83,7 +105,7 @@ class Container(ABC):
 
     @property
     def url(self) -> str:
-        """Where its port 8080 is reached."""
+        """Where its port is reached."""
         return f"http://127.0.0.1:{self.port}"
 
     def wait(self, seconds: float | None = None) -> int | None:
@@ -122,6 +144,14 @@ class Engine(ABC):
     @abstractmethod
     def resolve(self, image: str) -> str:
         """Return the local name of an image.
+
+        Raises:
+            EngineError: it is not here.
+        """
+
+    @abstractmethod
+    def inspect(self, image: str) -> Image:
+        """Return what is known of an image.
 
         Raises:
             EngineError: it is not here.
@@ -226,6 +256,13 @@ class DockerEngine(Engine):
             "byoc docker build, or make image"
         )
 
+    def inspect(self, image: str) -> Image:
+        """Return an image's id and labels."""
+        name = self.resolve(image)
+        told = output_of([self._client, "image", "inspect", "--format", "{{.Id}} {{json .Config.Labels}}", name])
+        found, _, labels = (told or "").partition(" ")
+        return Image(name, found, json.loads(labels or "null") or {})
+
     def start(self, plan: Plan) -> Container:
         """Start a container, attached, so that its output comes to us and its end is the process's."""
         name = f"byoc-emulator-{uuid.uuid4().hex[:12]}"
@@ -237,13 +274,13 @@ class DockerEngine(Engine):
         if plan.host:
             words += ["--hostname", plan.host, *(["--network-alias", plan.host] if plan.network != "none" else [])]
         if plan.publishes:
-            words += ["--publish", f"127.0.0.1::{INNER_PORT}"]
+            words += ["--publish", f"127.0.0.1::{plan.port}"]
         if plan.entry_point:
             words += ["--entrypoint", plan.entry_point[0]]
         words += [*plan.options, self.resolve(plan.image), *plan.entry_point[1:], *plan.command]
         container = DockerContainer(self._client, name, _attached(words, plan.log))
         if plan.publishes:
-            container.port = self._port(container, plan.log)
+            container.port = self._port(container, plan)
         return container
 
     def make_network(self, *, internal: bool = False) -> str:
@@ -287,7 +324,7 @@ class DockerEngine(Engine):
         """Remove all containers and networks."""
         self._reaper.close()
 
-    def _port(self, container: Container, log: Path) -> int:
+    def _port(self, container: Container, plan: Plan) -> int:
         """Return the port of this machine that the container's is published on, once it is.
 
         Raises:
@@ -295,14 +332,14 @@ class DockerEngine(Engine):
         """
         end = time.monotonic() + STARTED_SECONDS
         while time.monotonic() < end:
-            told = output_of([self._client, "port", container.name, f"{INNER_PORT}/tcp"])
+            told = output_of([self._client, "port", container.name, f"{plan.port}/tcp"])
             if told:
                 return int(told.splitlines()[0].rpartition(":")[2])
             if not container.runs:
                 break
             time.sleep(0.05)
         container.remove()
-        raise EngineError(f"the container could not be started: {last_line(log)}")
+        raise EngineError(f"the container could not be started: {last_line(plan.log)}")
 
 
 class NativeContainer(Container):
@@ -336,6 +373,10 @@ class NativeEngine(Engine):
     def resolve(self, image: str) -> str:
         """Return the name: without an engine, images are names only."""
         return image
+
+    def inspect(self, image: str) -> Image:
+        """Return the program's labels; its image has the same."""
+        return Image(image, "", dict.fromkeys(CAPABILITIES, "true"))
 
     def start(self, plan: Plan) -> Container:
         """Start a process; it has its folder by SAGEMAKER_BASE_DIR."""

@@ -67,6 +67,8 @@ def _run(folder: Path, port: int, region: str, engine: Engine) -> None:
         threading.Thread(target=each.serve_forever, name="http", daemon=True).start()
     try:
         persistence.restore(emulator)
+        for room in emulator.rooms:
+            room.resume()
         state.write(folder, address, region)
         click.echo(f"SageMaker, S3, STS, ECR and IAM at {address}, and a page for your browser; Ctrl-C stops it")
         click.echo('Next, in another terminal:  eval "$(byoc emulator env)"')

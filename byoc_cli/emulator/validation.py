@@ -51,15 +51,15 @@ def model(service: str = "sagemaker") -> ServiceModel:
     return botocore.session.get_session().get_service_model(service)
 
 
-def check(operation: str, request: dict[str, Any]) -> None:
+def check(operation: str, request: dict[str, Any], service: str = "sagemaker") -> None:
     """Refuse a request that SageMaker would.
 
     Raises:
         ApiError: there is no such operation; or with every problem of the request, as AWS words them.
     """
-    if operation not in model().operation_names:
+    if operation not in model(service).operation_names:
         raise ApiError("UnknownOperationException", f"SageMaker has no operation {operation}", 404)
-    shape = model().operation_model(operation).input_shape
+    shape = model(service).operation_model(operation).input_shape
     problems = list(_problems(shape, request, "")) if shape is not None else []
     if problems:
         count = "1 validation error" if len(problems) == 1 else f"{len(problems)} validation errors"
