@@ -28,6 +28,8 @@ KINDS: dict[str, tuple[type, ...]] = {
     "map": (dict,),
     "structure": (dict,),
 }
+# Classes of characters by Java's names, as Python has them; those before the last stand within brackets.
+JAVA = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d", r"\p{ASCII}": r"[\x00-\x7f]"}
 
 
 @cache
@@ -116,7 +118,9 @@ def _below(path: str, name: str) -> str:
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Return the pattern of a shape, which is Java's, as Python's."""
+    for java, python in JAVA.items():
+        pattern = pattern.replace(java, python)
     try:
-        return re.compile(pattern.replace(r"\p{L}", r"[^\W\d_]").replace(r"\p{Z}", r"\s").replace(r"\p{N}", r"\d"))
+        return re.compile(pattern)
     except re.error:
         return re.compile(r"[\s\S]*")

@@ -213,7 +213,9 @@ def test_pushes_an_image_that_is_built_already(
         assert registry.tags(target) == wanted
         assert ecr.scans_on_push(endpoint, target) is True
         assert {registry.manifest(target, tag)[0] for tag in wanted} == {ecr.DOCKER_V2}
-        image_id = checkout.bash('docker image inspect --format "{{.Id}}" "$1" "$2"', built, f"{registry.host}/{target}")
+        image_id = checkout.bash(
+            'docker image inspect --format "{{.Id}}" "$1" "$2"', built, f"{registry.host}/{target}"
+        )
         assert len(set(image_id.stdout.split())) == 1, image_id.stderr
     finally:
         checkout.bash('docker image ls -q --filter "reference=*/$1" | sort -u | xargs -r docker image rm -f', target)

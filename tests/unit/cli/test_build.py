@@ -212,7 +212,7 @@ def test_the_commit_of_the_code_is_in_the_image(programs, client, calls, handler
 
 
 def test_what_a_dry_run_prints_does_the_same_when_pasted(client, calls, handler, tmp_path):
-    odd = handler.with_name("it's; $(touch owned) \"x\".py")
+    odd = handler.with_name('it\'s; $(touch owned) "x".py')
     odd.write_text("")
     planned = run("-i", "churn", "-e", odd, "--dry-run", "-c", "serve '$(touch owned)'")
     assert planned.exit_code == 0, planned.output
@@ -229,7 +229,7 @@ def test_what_a_dry_run_prints_does_the_same_when_pasted(client, calls, handler,
 
 def test_buildx_makes_one_image_of_dockers_own_type(programs, calls, handler):
     programs("git", "exit 128")
-    body = CLIENT.replace("[ \"$1\" = buildx ] && exit 1", "[ \"$1\" = buildx ] && exit 0")
+    body = CLIENT.replace('[ "$1" = buildx ] && exit 1', '[ "$1" = buildx ] && exit 0')
     body = body.replace('[ "$DOCKER_BUILDKIT" = 1 ] || exit 9', "")
     flags = '[ "$1 $2" = "build --help" ] && echo "--platform --provenance --sbom"\n'
     programs("docker", flags + body.format(description=json.dumps(DESCRIPTION)))
@@ -241,7 +241,9 @@ def test_buildx_makes_one_image_of_dockers_own_type(programs, calls, handler):
 @pytest.mark.parametrize("entry_point", [None, '["python3", "app.py"]'])
 def test_an_image_that_does_not_serve_says_why(programs, handler, entry_point):
     programs("git", "exit 128")
-    body = CLIENT.format(description="oh no").replace("echo noise && echo 'oh no'", "{ echo 'app.py: no such word' >&2; exit 2; }")
+    body = CLIENT.format(description="oh no").replace(
+        "echo noise && echo 'oh no'", "{ echo 'app.py: no such word' >&2; exit 2; }"
+    )
     body = body.replace('{"Config": {}}', f'{{"Config": {{"Entrypoint": {entry_point or "null"}}}}}')
     programs("docker", body)
     done = run("-i", "churn", "-e", handler)

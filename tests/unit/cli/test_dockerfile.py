@@ -97,7 +97,9 @@ def test_what_no_dockerfile_can_hold_is_refused(value):
 
 
 def test_a_command_is_never_a_shells():
-    assert lines(command=["serve", '$(touch x) "y"', "a\nRUN z"])[-1] == r'CMD ["serve", "$(touch x) \"y\"", "a\nRUN z"]'
+    assert (
+        lines(command=["serve", '$(touch x) "y"', "a\nRUN z"])[-1] == r'CMD ["serve", "$(touch x) \"y\"", "a\nRUN z"]'
+    )
 
 
 @pytest.mark.parametrize(

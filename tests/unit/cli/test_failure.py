@@ -4,7 +4,9 @@ import pytest
 
 from byoc_cli.docker.failure import complaint, reason
 
-RECORD = '{"time": "2026-01-01T00:00:00.000Z", "level": "ERROR", "message": "stopped: handler.py cannot be imported: x"}'
+RECORD = (
+    '{"time": "2026-01-01T00:00:00.000Z", "level": "ERROR", "message": "stopped: handler.py cannot be imported: x"}'
+)
 # The client of 20.10, and buildx.
 OLD_END = """\
 #7 ERROR: executor failed running [/bin/sh -c serve --check]: exit code: 1

@@ -20,7 +20,11 @@ def test_version():
     assert CliRunner().invoke(main, ["--version"]).output == f"byoc, version {version('byoc')}\n"
 
 
-EXAMPLES = {"": "", "docker": "docker ", **{f"docker {name}": f"docker {name} " for name in ("build", "push", "run-local", "invoke-local")}}
+EXAMPLES = {
+    "": "",
+    "docker": "docker ",
+    **{f"docker {name}": f"docker {name} " for name in ("build", "push", "run-local", "invoke-local")},
+}
 
 
 @pytest.mark.parametrize("words", EXAMPLES)
@@ -33,7 +37,9 @@ def test_help_has_examples(words):
 def test_the_options_of_the_examples_are_there(words):
     """Read as a shell would; every option that an example names is one of its command's."""
     text = CliRunner().invoke(main, [*words.split(), "--help"], terminal_width=200).output
-    for line in re.findall(r"^ +(?:.*\| )?(byoc docker .*?)(?: {3,}.*)?$", text.partition("Examples:")[2], re.MULTILINE):
+    for line in re.findall(
+        r"^ +(?:.*\| )?(byoc docker .*?)(?: {3,}.*)?$", text.partition("Examples:")[2], re.MULTILINE
+    ):
         _, _, name, *arguments = shlex.split(line)
         options = {option for each in docker.commands[name].params for option in each.opts}
         assert {word for word in arguments if re.match(r"--?[a-z]", word)} <= options, line

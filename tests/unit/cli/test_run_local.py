@@ -46,7 +46,9 @@ def test_what_to_type_next(port, words):
     assert f"http://localhost:{port}/invocations" in welcome(1.0, port)
 
 
-CLIENT = '[ "$1 $2" = "image inspect" ] && [ "$3" = nosuch ] && exit 1; [ "$1 $2" = "image inspect" ] && echo "[{}]"; exit 0'
+CLIENT = (
+    '[ "$1 $2" = "image inspect" ] && [ "$3" = nosuch ] && exit 1; [ "$1 $2" = "image inspect" ] && echo "[{}]"; exit 0'
+)
 
 
 @pytest.mark.parametrize(
