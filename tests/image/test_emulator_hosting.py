@@ -135,9 +135,13 @@ def kept(host: Host) -> Iterator[Callable[[str], str]]:
         host.delete(name)
 
 
-def containers() -> set[str]:
-    """Return the names of all containers of all emulators."""
-    return set(engine.docker("ps", "--all", "--filter", LABEL, "--format", "{{.Names}}").stdout.split())
+def containers(emulator: Emulator) -> set[str]:
+    """Return the names of all containers of an emulator, by what they have of its folder."""
+    names = engine.docker("ps", "--all", "--quiet", "--filter", LABEL).stdout.split()
+    form = "{{.Name}}{{range .Mounts}} {{.Source}}{{end}}"
+    # One that ends meanwhile is a failure of inspect's, which prints the others.
+    lines = engine.docker("inspect", "-f", form, *names, check=False).stdout.splitlines() if names else []
+    return {line.split()[0].removeprefix("/") for line in lines if str(emulator.state) in line}
 
 
 def test_traffic_goes_by_weights(host: Host, kept: Callable[[str], str]) -> None:
@@ -161,7 +165,7 @@ def test_traffic_goes_by_weights(host: Host, kept: Callable[[str], str]) -> None
 def test_an_update_under_load_loses_no_request(host: Host, kept: Callable[[str], str]) -> None:
     blue, green = (host.model(host.container(NAME=name)) for name in ("blue", "green"))
     endpoint = kept(host.config({**INSTANCE, "ModelName": blue}))
-    before = containers()
+    before = containers(host.emulator)
     answers: list[str] = []
     stop = threading.Event()
 
@@ -176,7 +180,7 @@ def test_an_update_under_load_loses_no_request(host: Host, kept: Callable[[str],
             host.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
             assert host.describe(endpoint)["EndpointStatus"] == "Updating"
             assert host.wait(endpoint)["EndpointConfigName"] == config
-            wait_until(lambda: not before & containers(), 60, "the end of the old container")
+            wait_until(lambda: not before & containers(host.emulator), 60, "the end of the old container")
         finally:
             stop.set()
         for each in loads:
@@ -187,7 +191,7 @@ def test_an_update_under_load_loses_no_request(host: Host, kept: Callable[[str],
 
 def test_an_update_that_fails_rolls_back(host: Host, kept: Callable[[str], str], tmp_path: Path) -> None:
     endpoint = kept(host.config({**INSTANCE, "ModelName": host.model(host.container(NAME="good"))}))
-    before = containers()
+    before = containers(host.emulator)
     for file in HANDLERS.glob("*.py"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "broken").touch()
@@ -201,7 +205,15 @@ def test_an_update_that_fails_rolls_back(host: Host, kept: Callable[[str], str],
     assert "V0 did not pass the ping health check" in told["FailureReason"]
     assert "the model is broken" in told["FailureReason"]
     assert host.ask(endpoint) == "hello good(text/plain, text/plain)"
-    wait_until(lambda: containers() == before, 60, "the removal of the failed container")
+    wait_until(lambda: containers(host.emulator) == before, 60, "the removal of the failed container")
+
+
+def test_an_instance_that_ends_is_replaced(host: Host, kept: Callable[[str], str]) -> None:
+    endpoint = kept(host.config({**INSTANCE, "ModelName": host.model(host.container())}))
+    (name,) = containers(host.emulator)
+    engine.docker("kill", name)
+    wait_until(lambda: outcome(host, endpoint, "x") != "answered", 20, "the end of the instance")
+    wait_until(lambda: outcome(host, endpoint, "x") == "answered", 60, "a new instance")
 
 
 def test_an_archive_that_leads_out_is_refused(host: Host, tmp_path: Path) -> None:
@@ -217,12 +229,12 @@ def test_an_archive_that_leads_out_is_refused(host: Host, tmp_path: Path) -> Non
 
 
 def test_a_serverless_endpoint(host: Host, kept: Callable[[str], str]) -> None:
-    before = containers()
+    before = containers(host.emulator)
     serverless = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
     variant = {"ModelName": host.model(host.container(NAME="less")), "ServerlessConfig": serverless}
     endpoint = kept(host.config(variant))
     assert host.ask(endpoint) == "hello less(text/plain, text/plain)"
-    (name,) = containers() - before
+    (name,) = containers(host.emulator) - before
     told = json.loads(engine.docker("inspect", "-f", "{{json .}}", name).stdout)
     assert (told["HostConfig"]["Memory"], told["HostConfig"]["ReadonlyRootfs"]) == (1 << 30, True)
     assert told["Config"]["User"] not in ("", "0", "root")
@@ -306,13 +318,17 @@ def test_many_models_take_turns_in_the_memory(
     assert missing["Message"].startswith(f"Failed to download model data(bucket: {BUCKET}, key: many/none.tar.gz).")
 
 
-def test_a_chain_hands_media_types_on(host: Host, kept: Callable[[str], str]) -> None:
+def test_a_chain_hands_media_types_on(host: Host) -> None:
+    before = containers(host.emulator)
     first = {**host.container(NAME="one", ANSWERS="text/csv"), "ContainerHostname": "first"}
     second = {**host.container(NAME="two"), "ContainerHostname": "second"}
     model = host.model(first, second, InferenceExecutionConfig={"Mode": "Serial"})
-    endpoint = kept(host.config({**INSTANCE, "ModelName": model}))
+    endpoint = host.endpoint(host.config({**INSTANCE, "ModelName": model}))
+    assert len(containers(host.emulator) - before) == 2
     answer = host.ask(endpoint, ContentType="application/x-mine", Accept="text/x-yours")
     assert answer == "hello one(application/x-mine, application/x-mine) two(text/csv, text/x-yours)"
+    host.delete(endpoint)
+    assert containers(host.emulator) == before
 
 
 def test_a_direct_model_is_asked_by_host_name(host: Host, kept: Callable[[str], str]) -> None:
@@ -347,12 +363,11 @@ def test_a_stream_comes_in_pieces(host: Host, kept: Callable[[str], str]) -> Non
 
 
 def test_nothing_is_left_of_an_emulator_that_is_killed(image: str, tmp_path: Path) -> None:
-    before = containers()
     with emulating(tmp_path) as emulator:
         emulator.make_bucket()
         host = Host(emulator, image, emulator.upload_model(HANDLERS, "handlers/model.tar.gz"))
         host.endpoint(host.config({**INSTANCE, "ModelName": host.model(host.container())}))
-        assert len(containers() - before) == 1
+        assert len(containers(emulator)) == 1
         os.kill(emulator.process.pid, signal.SIGKILL)
         emulator.process.wait()
-        wait_until(lambda: not containers() - before, 60, "the removal of its container")
+        wait_until(lambda: not containers(emulator), 60, "the removal of its container")

@@ -43,6 +43,13 @@ class Handler(BaseHTTPRequestHandler):
             while not self.server.stop.wait(0.02):
                 self.wfile.write(b"1\r\nb\r\n")
 
+        elif self.path == "/floods":
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            while not self.server.stop.is_set():
+                self.wfile.write(b"1000\r\n" + bytes(0x1000) + b"\r\n")
+
     def body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
             return self.rfile.read(int(self.headers["Content-Length"]))
@@ -100,9 +107,10 @@ def test_an_answer_that_never_comes(url: str) -> None:
     assert caught.value.timed_out
 
 
-def test_the_time_is_for_the_whole_answer(url: str) -> None:
+@pytest.mark.parametrize("path", ["/drips", "/floods"])
+def test_the_time_is_for_the_whole_answer(url: str, path: str) -> None:
     pieces = []
-    with pytest.raises(CallError) as caught, Call(url, "POST", "/drips", b"", {}, 0.5) as made:
+    with pytest.raises(CallError) as caught, Call(url, "POST", path, b"", {}, 0.5) as made:
         pieces.extend(made.pieces())
     assert caught.value.timed_out
 
@@ -110,6 +118,12 @@ def test_the_time_is_for_the_whole_answer(url: str) -> None:
 def test_pieces_come_before_the_end(url: str) -> None:
     with Call(url, "POST", "/drips", b"", {}, 10) as made:
         assert next(made.pieces()) == b"a"
+
+
+def test_what_is_left_of_the_time_is_the_next_pieces(url: str) -> None:
+    with Call(url, "POST", "/drips", b"", {}, 10) as made:
+        left = [made._socket.gettimeout() for _ in zip(made.pieces(), range(3), strict=False)]
+    assert 10 > left[0] > left[1] > left[2]
 
 
 def test_an_answer_that_breaks_off(url: str) -> None:
