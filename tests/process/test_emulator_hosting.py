@@ -28,11 +28,15 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterato
         yield running
 
 
-def make_endpoint(emulator: Emulator, name: str, url: str, **variables: str) -> None:
+def make_endpoint(
+    emulator: Emulator, name: str, url: str = "", instances: int = 1, source: Any = None, **variables: str
+) -> None:
     sagemaker = emulator.client("sagemaker")
-    container = {"Image": "byoc", "ModelDataUrl": url, "Environment": {"MODEL_SERVER_WORKERS": "1", **variables}}
+    data = {"ModelDataUrl": url} if url else {"ModelDataSource": source}
+    container = {"Image": "byoc", **data, "Environment": {"MODEL_SERVER_WORKERS": "1", **variables}}
     sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
-    variant = {"VariantName": "AllTraffic", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
+    variant["InitialInstanceCount"] = instances
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     wait(emulator, name)
@@ -143,6 +147,30 @@ def test_an_update_that_fails_leaves_the_endpoint_serving(emulator: Emulator) ->
     assert "the environment has 1 mistakes" in told["FailureReason"]
     assert told["EndpointConfigName"] == "iris"
     assert ask(emulator, "iris")["Body"].read() == b"setosa\n"
+
+
+def test_a_session_stays_with_the_instance_that_opened_it(emulator: Emulator) -> None:
+    make_endpoint(
+        emulator, "talks", "s3://models/iris/model.tar.gz", instances=2, SAGEMAKER_ENABLE_STATEFUL_SESSIONS="true"
+    )
+    opened = ask(emulator, "talks", b'{"requestType": "NEW_SESSION"}', SessionId="NEW_SESSION")
+    session = opened["NewSessionId"].partition(";")[0]
+    for _ in range(10):
+        assert ask(emulator, "talks", SessionId=session)["Body"].read() == b"setosa\n"
+    closed = ask(emulator, "talks", b'{"requestType": "CLOSE"}', SessionId=session)
+    assert closed["ClosedSessionId"] == session
+    emulator.client("sagemaker").delete_endpoint(EndpointName="talks")
+    wait(emulator, "talks", "endpoint_deleted")
+
+
+def test_a_model_may_lie_on_s3_unpacked(emulator: Emulator, trained: Path) -> None:
+    for file in (trained / "model").iterdir():
+        emulator.client("s3").upload_file(str(file), "models", f"open/iris/{file.name}")
+    uri = {"S3Uri": "s3://models/open/iris/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    make_endpoint(emulator, "open", source={"S3DataSource": uri})
+    assert ask(emulator, "open")["Body"].read() == b"setosa\n"
+    emulator.client("sagemaker").delete_endpoint(EndpointName="open")
+    wait(emulator, "open", "endpoint_deleted")
 
 
 def test_an_endpoint_that_is_deleted_is_gone(emulator: Emulator) -> None:
