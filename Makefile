@@ -63,7 +63,8 @@ lock: ## Re-make the locked requirements from the *.in files
 		$(COMPILE) $$extra -c container/requirements.txt --excludes <(sed -n 's/^# without: //p' $$extra) \
 			-o $${extra%.in}.txt; done
 	$(COMPILE) requirements.in -c container/requirements.txt -o requirements.txt
-	$(COMPILE) requirements-dev.in -c container/requirements.txt -c container/extras/parquet.txt -o requirements-dev.txt
+	$(COMPILE) requirements-dev.in -c container/requirements.txt $(patsubst %,-c container/extras/%.txt,parquet xgboost lightgbm) \
+		-o requirements-dev.txt
 
 clean: ## Remove what make, the tests and local_test made
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

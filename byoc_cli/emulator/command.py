@@ -69,7 +69,7 @@ def emulator() -> None:
 
 @emulator.command()
 @state_option
-@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), envvar="BYOC_EMULATOR_PORT", default=PORT, show_default=True)
 @click.option("--region", default=REGION, show_default=True, help="The region that it pretends to be.")
 @click.option("--native", is_flag=True, help="Without Docker: container/program stands for every image.")
 @click.option("--background", is_flag=True, help="Return when it is ready; `byoc emulator stop` ends it.")
