@@ -13,7 +13,7 @@ PROGRESS := sed -n -e 's/^ *Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing col
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-annotate
 
-.PHONY: help install demo test lint image doctor bench bench-quick bench-guard lock clean
+.PHONY: help install demo test lint image doctor notebook bench bench-quick bench-guard lock clean
 
 help: ## Show this list
 	@echo "make TARGET [ENGINE=native|docker] [IMAGE=name] [PYTHON=python3.12] [ONLY=work] [PEERS=names]"
@@ -41,6 +41,12 @@ image: install ## Build the image IMAGE, and its base where that cannot be pulle
 
 doctor: install ## Examine the image IMAGE by SageMaker's contract: make doctor IMAGE=name
 	@$(BIN)/byoc doctor "$(IMAGE)"
+
+notebook: .venv/.installed-dev ## Execute notebook.ipynb whole, on the emulator or, with AWS_ROLE_ARN, on AWS
+	@local_test/install_tools.sh
+	@mkdir -p build
+	$(BIN)/jupyter-execute notebook.ipynb --output=$(CURDIR)/build/notebook.ipynb
+	@echo "With its pictures: build/notebook.ipynb"
 
 # ONLY='forest boosting' measures some works, PEERS='litserve mlserver' those servers as well: .venv/bin/python -m benchmarks --help
 BENCH = $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers $(PEERS))
