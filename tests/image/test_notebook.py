@@ -30,7 +30,7 @@ def printed(file: Path) -> str:
     """Return all that the cells of an executed notebook have printed or shown as text."""
     outputs = [output for cell in cells(file) for output in cell["outputs"]]
     texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs]
-    return "".join("".join(text) for text in texts)
+    return "\n".join("".join(text) for text in texts)
 
 
 @pytest.fixture(scope="module")
