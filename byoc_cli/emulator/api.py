@@ -13,7 +13,7 @@ from byoc_cli.emulator import validation
 from byoc_cli.emulator.errors import ApiError, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from werkzeug import Request
 
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/x-amz-json-1.1"
 PREFIX = "SageMaker."
+OWN_PREFIX = "Emulator."
 
 
 class Api:
@@ -30,9 +31,11 @@ class Api:
 
     Args:
         operations: what does each of them, by AWS's names; all others of SageMaker's are refused by name.
-        not_emulated: of an operation, the parameters that are taken and do nothing here, with the reason, which the
+        not_emulated: of an operation, the parameters that are taken and do nothing here, by dotted paths such as
+            ``OutputDataConfig.KmsKeyId``, with the reason, which the
             log tells; a parameter that is neither these nor `done` is refused.
         done: of an operation, the parameters that are emulated; an operation that is not in here has all.
+        controls: operations of the emulator's own, under `OWN_PREFIX`.
     """
 
     def __init__(
@@ -40,24 +43,20 @@ class Api:
         operations: Mapping[str, Operation],
         not_emulated: Mapping[str, Mapping[str, str]],
         done: Mapping[str, frozenset[str]],
+        controls: Mapping[str, Operation],
     ) -> None:
         self._operations = operations
         self._not_emulated = not_emulated
         self._done = done
+        self._controls = controls
 
     def answer(self, request: Request) -> Response:
         """Answer a request."""
-        operation = request.headers.get("X-Amz-Target", "").removeprefix(PREFIX)
-        try:
-            answer = self.call(operation, _read(request.get_data()))
-        except ApiError as error:
-            return refusal(error)
-        except Exception:
-            log.exception("%s failed", operation)
-            return refusal(
-                ApiError("InternalFailure", f"the emulator failed at {operation}; its log has the cause", 500)
-            )
-        return Response(json.dumps(answer or {}), 200, _headers(), mimetype=MEDIA_TYPE)
+        target = request.headers.get("X-Amz-Target", "")
+        operation = target.removeprefix(PREFIX)
+        if target.startswith(OWN_PREFIX):
+            return respond(target, lambda: self._control(target, read(request.get_data())))
+        return respond(operation, lambda: self.call(operation, read(request.get_data())))
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """Check a request and do it.
@@ -73,6 +72,12 @@ class Api:
         self._check_emulated(operation, request)
         return function({name: value for name, value in request.items() if value is not None})
 
+    def _control(self, target: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
+        function = self._controls.get(target.removeprefix(OWN_PREFIX))
+        if function is None:
+            raise ApiError("UnknownOperationException", f"the emulator has no operation {target}", 404)
+        return function(parameters)
+
     def _check_emulated(self, operation: str, request: dict[str, Any]) -> None:
         """Refuse parameters that would be without effect, and say so of those that may be.
 
@@ -81,11 +86,37 @@ class Api:
         """
         excused = self._not_emulated.get(operation, {})
         done = self._done.get(operation)
-        for name, value in request.items():
-            if name in excused and value not in (None, [], {}, False):
-                log.warning("%s: %s does nothing here: %s", operation, name, excused[name])
-            elif done is not None and name not in done and name not in excused:
+        for path, reason in excused.items():
+            if any(value not in (None, [], {}, False) for value in within(request, path)):
+                log.warning("%s: %s does nothing here: %s", operation, path, reason)
+        for name in request:
+            if done is not None and name not in done and name not in excused:
                 raise invalid(f"{name} of {operation} is not emulated here; leave it out")
+
+
+def within(value: Any, path: str) -> Iterator[Any]:
+    """Yield what is at a dotted path of a request, through lists as well."""
+    if isinstance(value, list):
+        for each in value:
+            yield from within(each, path)
+    elif not path:
+        yield value
+    elif isinstance(value, dict):
+        first, _, rest = path.partition(".")
+        if value.get(first) is not None:
+            yield from within(value[first], rest)
+
+
+def respond(operation: str, function: Callable[[], dict[str, Any] | None]) -> Response:
+    """Do an operation and answer with what it returns, or is refused with."""
+    try:
+        answer = function()
+    except ApiError as error:
+        return refusal(error)
+    except Exception:
+        log.exception("%s failed", operation)
+        return refusal(_failed(operation))
+    return Response(json.dumps(answer or {}), 200, _headers(), mimetype=MEDIA_TYPE)
 
 
 def refusal(error: ApiError) -> Response:
@@ -103,7 +134,12 @@ def _headers() -> dict[str, str]:
     return {"x-amzn-RequestId": str(uuid.uuid4())}
 
 
-def _read(body: bytes) -> dict[str, Any]:
+def read(body: bytes) -> dict[str, Any]:
+    """Return a request's parameters.
+
+    Raises:
+        ApiError: it is no JSON object.
+    """
     try:
         value = json.loads(body or b"{}")
     except ValueError as error:

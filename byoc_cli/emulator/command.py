@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-import uuid
+import urllib.error
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from byoc_cli.signals import STOP_SIGNALS
-
-if TYPE_CHECKING:
-    from byoc_cli.emulator.containers import Engine
+from byoc_cli.emulator.state import forget, read, running_one
 
 PORT = 4570
 REGION = "eu-west-1"
-FILE = "emulator.json"
 START_SECONDS = 60
 STOP_SECONDS = 60
 FOLLOW_SECONDS = 0.3
-SERVICES = ("SAGEMAKER", "SAGEMAKER_RUNTIME", "S3", "STS", "ECR", "IAM")
+SERVICES = (
+    "SAGEMAKER",
+    "SAGEMAKER_RUNTIME",
+    "S3",
+    "STS",
+    "ECR",
+    "IAM",
+    "CLOUDWATCH_LOGS",
+    "APPLICATION_AUTO_SCALING",
+)
+# Any will do here, but commands and notebooks want one.
+ROLE = "arn:aws:iam::123456789012:role/byoc-emulator"
 EPILOG = """\b
 Examples:
   byoc emulator start                    until Ctrl-C; the page is at http://127.0.0.1:4570
@@ -36,6 +41,7 @@ Examples:
   eval "$(byoc emulator env)"            boto3, aws and byoc sagemaker now speak to it
   byoc emulator logs
   byoc emulator logs TrainingJobs --follow
+  byoc emulator interrupt JOB            a spot interruption, to see whether your checkpoints are of use
   byoc emulator stop
 """
 
@@ -79,6 +85,8 @@ def start(state: Path, port: int, region: str, native: bool, background: bool, f
         words = ["--state", str(state.resolve()), "--port", str(port), "--region", region]
         start_in_background(state, [*words, *(["--native"] if native else [])])
         return
+    from byoc_cli.emulator.running import run  # noqa: PLC0415 - moto takes a second, and only this command needs it
+
     run(state.resolve(), port, region, native=native)
 
 
@@ -118,7 +126,7 @@ def env(state: Path, as_json: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until Ctrl-C.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="Of each stream.")
 def logs(group: str, state: Path, follow: bool, lines: int) -> None:
-    """Print the logs of jobs and endpoints: of all, or those whose group or stream begins with GROUP."""
+    """Print the logs of jobs and endpoints: of all, or those with a GROUP, job or endpoint whose name begins so."""
     from byoc_cli.docker.log_lines import render  # noqa: PLC0415 - only this command needs it
 
     root = state / "logs"
@@ -126,7 +134,7 @@ def logs(group: str, state: Path, follow: bool, lines: int) -> None:
     while True:
         for file in sorted(root.rglob("*.log")):
             name = file.relative_to(root).with_suffix("").as_posix()
-            if group and not (name.startswith(group) or file.stem.startswith(group)):
+            if group and f"/{group}" not in f"/{name}":
                 continue
             text = file.read_bytes()[read_to.get(file, 0) :]
             shown = text.decode("utf-8", "replace").splitlines()
@@ -140,6 +148,24 @@ def logs(group: str, state: Path, follow: bool, lines: int) -> None:
         raise click.ClickException(f"there are no logs{f' of {group}' if group else ''} in {root}")
 
 
+@emulator.command()
+@click.argument("job")
+@state_option
+def interrupt(job: str, state: Path) -> None:
+    """Take the spot instances of training job JOB away, as AWS may: SIGTERM, 120 s, and a new start."""
+    running = running_one(state)
+    call = urllib.request.Request(  # noqa: S310 - the emulator's own address
+        running["address"],
+        json.dumps({"TrainingJobName": job}).encode(),
+        {"X-Amz-Target": "Emulator.InterruptTrainingJob", "Content-Type": "application/x-amz-json-1.1"},
+    )
+    try:
+        with urllib.request.urlopen(call, timeout=START_SECONDS):  # noqa: S310 - the same
+            click.echo(f"{job} is told to end, and will be started again")
+    except urllib.error.HTTPError as error:
+        raise click.ClickException(json.loads(error.read())["message"]) from error
+
+
 def environment(running: dict[str, str]) -> dict[str, str]:
     """Return the variables that point AWS's tools at a running emulator."""
     return {
@@ -148,41 +174,8 @@ def environment(running: dict[str, str]) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "emulator",
         "AWS_DEFAULT_REGION": running["region"],
         "AWS_REGION": running["region"],
+        "SAGEMAKER_ROLE": ROLE,
     }
-
-
-def running_one(state: Path) -> dict[str, str]:
-    """Return what is known of the running emulator.
-
-    Raises:
-        click.ClickException: there is none.
-    """
-    running = read(state)
-    if running is None:
-        raise click.ClickException("no emulator is running; start one: byoc emulator start --background")
-    return running
-
-
-def read(state: Path) -> dict | None:  # type: ignore[type-arg]
-    """Return what the emulator of a state folder said of itself; None where it is gone."""
-    file = state / FILE
-    try:
-        told = json.loads(file.read_bytes())
-        os.kill(told["pid"], 0)
-    except (OSError, ValueError, KeyError):
-        return None
-    return dict(told)
-
-
-def forget(state: Path) -> None:
-    """Remove all that an emulator keeps, and nothing else that may be in the folder."""
-    import shutil  # noqa: PLC0415 - only --fresh needs it
-
-    for path in state.glob("*") if state.is_dir() else ():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def start_in_background(state: Path, words: list[str]) -> None:
@@ -204,59 +197,3 @@ def start_in_background(state: Path, words: list[str]) -> None:
             raise click.ClickException("\n  ".join(["the emulator did not start:", *said]))
         time.sleep(0.1)
     click.echo(f'{running["address"]} is ready; next: eval "$(byoc emulator env)"')
-
-
-def run(state: Path, port: int, region: str, *, native: bool) -> None:
-    """Run the emulator until a signal ends it.
-
-    Raises:
-        click.ClickException: the port is taken.
-    """
-    from byoc_cli.emulator import hosting, page, persistence, server, training, transform  # noqa: PLC0415 - moto takes a second
-    from byoc_cli.emulator.emulator import Emulator  # noqa: PLC0415 - the same
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    # What containers and clients are told; moto reads it too.
-    os.environ.update(AWS_DEFAULT_REGION=region, MOTO_ACCOUNT_ID="123456789012")
-    engine = make_engine(native=native)
-    address = f"http://{server.HOST}:{port}"
-    made = Emulator(state, address, region, engine, [training.TrainingJobs, hosting.Hosting, transform.TransformJobs])
-    runtime = next(room.runtime for room in made.rooms if isinstance(room, hosting.Hosting))
-    try:
-        listening = server.listen(port, server.Application(made, runtime, page.Page(made).answer))
-    except (OSError, SystemExit) as error:
-        engine.close()
-        raise click.ClickException(f"port {port} is taken; choose another: --port {port + 1}") from error
-    done = threading.Event()
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda _number, _frame: done.set())
-    thread = threading.Thread(target=listening.serve_forever, name="http", daemon=True)
-    thread.start()
-    persistence.restore(made)
-    for room in made.rooms:
-        room.resume()
-    (state / FILE).write_text(json.dumps({"pid": os.getpid(), "address": address, "region": region}))
-    click.echo(f"SageMaker, S3, STS, ECR and IAM at {address}, and a page for your browser; Ctrl-C stops it")
-    click.echo('Next, in another terminal:  eval "$(byoc emulator env)"')
-    try:
-        done.wait()
-        click.echo("stopping: containers are removed")
-        persistence.save(made)
-    finally:
-        made.close()
-        listening.shutdown()
-        (state / FILE).unlink(missing_ok=True)
-
-
-def make_engine(*, native: bool) -> Engine:
-    """Return the Docker engine or, where none answers, the program itself."""
-    from byoc_cli.docker.client import find_client  # noqa: PLC0415 - see run
-    from byoc_cli.emulator.containers import DockerEngine, NativeEngine  # noqa: PLC0415 - see run
-
-    label = f"byoc.emulator={uuid.uuid4().hex[:12]}"
-    if not native:
-        try:
-            return DockerEngine(find_client().path, label)
-        except click.ClickException as error:
-            click.echo(f"Without Docker ({error.message}): container/program stands for every image", err=True)
-    return NativeEngine(label)

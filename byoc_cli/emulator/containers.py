@@ -15,11 +15,12 @@ import uuid
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from byoc_cli.commands import output_of
-from byoc_cli.emulator.reaper import Reaper
+from byoc_cli.emulator.reaper import Reaper, kill
 from byoc_cli.repository import repository_root
 
 if TYPE_CHECKING:
@@ -165,12 +166,30 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def make_network(self) -> str:
-        """Make a network; return its name.
+    def make_network(self, *, internal: bool = False) -> str:
+        """Make a network, an internal one without a way out; return its name.
 
         Raises:
             EngineError: that is not possible.
         """
+
+    @abstractmethod
+    def mount(self, folder: Path, target: str, *, read_only: bool = False) -> Sequence[str]:
+        """Return the options of a plan by which a folder of this machine is at a path of the container's.
+
+        Raises:
+            EngineError: that is not possible.
+        """
+
+    @property
+    def gpus(self) -> Sequence[str]:
+        """The options of a plan by which a container has this machine's GPUs, none where there are none."""
+        return ()
+
+    @property
+    def gateway(self) -> str:
+        """The address of this machine that containers reach, "" where they are processes of it."""
+        return ""
 
     @abstractmethod
     def remove_network(self, name: str) -> None:
@@ -197,14 +216,20 @@ class DockerContainer(Container):
         self._client = client
 
     def send(self, signum: signal.Signals) -> None:
-        """Send its PID 1 a signal."""
-        output_of([self._client, "kill", "--signal", signum.name, self.name])
+        """Send its PID 1 a signal, as soon as there is one: it may just be starting."""
+        end = time.monotonic() + STARTED_SECONDS
+        while self.runs and time.monotonic() < end:
+            if output_of([self._client, "kill", "--signal", signum.name, self.name]) is not None:
+                return
+            self.wait(0.1)
 
     def remove(self) -> None:
-        """End it at once, and leave nothing of it."""
-        output_of([self._client, "rm", "--force", "--volumes", self.name])
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(30)
+        """End it at once, and leave nothing of it, even where it is just starting."""
+        end = time.monotonic() + STARTED_SECONDS
+        while True:
+            output_of([self._client, "rm", "--force", "--volumes", self.name])
+            if self.wait(1) is not None or time.monotonic() > end:
+                return
 
 
 class DockerEngine(Engine):
@@ -258,12 +283,30 @@ class DockerEngine(Engine):
             container.port = self._port(container, plan)
         return container
 
-    def make_network(self) -> str:
+    def make_network(self, *, internal: bool = False) -> str:
         """Make a network; return its name."""
         name = f"byoc-emulator-{uuid.uuid4().hex[:12]}"
-        if output_of([self._client, "network", "create", "--label", self.label, name]) is None:
+        options = ["--label", self.label, *(["--internal"] if internal else [])]
+        if output_of([self._client, "network", "create", *options, name]) is None:
             raise EngineError("the Docker engine could not make a network")
         return name
+
+    def mount(self, folder: Path, target: str, *, read_only: bool = False) -> Sequence[str]:
+        """Return the options that mount a folder."""
+        return ("--mount", f"type=bind,source={folder},target={target}{',readonly' if read_only else ''}")
+
+    @cached_property
+    def gpus(self) -> Sequence[str]:
+        """All GPUs, where NVIDIA's runtime is installed."""
+        runtimes = output_of([self._client, "info", "--format", "{{json .Runtimes}}"]) or ""
+        return ("--gpus", "all") if '"nvidia"' in runtimes else ()
+
+    @cached_property
+    def gateway(self) -> str:
+        """The engine's bridge's own address; where there is none, the name by which Docker Desktop has this machine."""
+        options = ["--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}"]
+        found = (output_of([self._client, "network", "inspect", "bridge", *options]) or "").split()
+        return found[0] if found else "host.docker.internal"
 
     def remove_network(self, name: str) -> None:
         """Remove it."""
@@ -308,9 +351,9 @@ class NativeContainer(Container):
             self.process.send_signal(signum)
 
     def remove(self) -> None:
-        """End its whole session."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        """End it, and all that it started."""
+        if self.process.poll() is None:
+            kill(self.process.pid)
         self.process.wait()
 
 
@@ -358,9 +401,15 @@ class NativeEngine(Engine):
         self._started.append(container)
         return container
 
-    def make_network(self) -> str:
+    def make_network(self, *, internal: bool = False) -> str:  # noqa: ARG002 - an Engine's
         """Refuse: processes have no names to find each other by."""
         raise EngineError("several hosts need a Docker engine: without one there is no network between them")
+
+    def mount(self, folder: Path, target: str, *, read_only: bool = False) -> Sequence[str]:  # noqa: ARG002 - the same
+        """Refuse a place of its own; what is below ``/opt/ml`` is where it is already."""
+        if PurePosixPath(target).is_relative_to("/opt/ml"):
+            return ()
+        raise EngineError(f"without a Docker engine {target} cannot be had: name a path below /opt/ml")
 
     def remove_network(self, name: str) -> None:
         """Do nothing."""

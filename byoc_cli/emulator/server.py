@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +11,20 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug import Request, Response
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from byoc_cli.emulator.api import refusal
+from byoc_cli.emulator import logs
+from byoc_cli.emulator.errors import ApiError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from byoc_cli.emulator.emulator import Emulator
 
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-TARGET = "SageMaker."
+TARGETS = ("SageMaker.", "Emulator.")
 RUNTIME = "/endpoints/"
 PAGE = "/_byoc/"
 
@@ -53,8 +58,10 @@ class Application:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request by whose it is."""
         request = Request(environ)
-        if request.headers.get("X-Amz-Target", "").startswith(TARGET):
+        if _is_control(request):
             return self._emulator.api.answer(request)(environ, start_response)
+        if request.headers.get("X-Amz-Target", "").startswith(logs.PREFIX):
+            return self._emulator.logs.answer(request)(environ, start_response)
         if request.path.startswith(RUNTIME):
             return self._runtime(request)(environ, start_response)
         is_browser = request.path == "/" and "Authorization" not in request.headers and not request.query_string
@@ -63,15 +70,30 @@ class Application:
         answer: Iterable[bytes] = self._moto(environ, start_response)
         return answer
 
+    def for_containers(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a container by moto alone: what it runs may read and write S3, but start nothing on this machine."""
+        request = Request(environ)
+        if _is_control(request) or request.path.startswith((RUNTIME, PAGE)):
+            message = "containers have the emulator's S3, not its SageMaker"
+            return refusal(ApiError("AccessDeniedException", message, 403))(environ, start_response)
+        answer: Iterable[bytes] = self._moto(environ, start_response)
+        return answer
 
-def listen(port: int, application: Application) -> BaseWSGIServer:
+
+def _is_control(request: Request) -> bool:
+    return request.headers.get("X-Amz-Target", "").startswith(TARGETS)
+
+
+def listen(port: int, application: WSGIApplication, host: str = HOST) -> BaseWSGIServer:
     """Return a server that listens; `serve_forever` answers, a thread for each connection.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is taken, or the address is not this machine's.
     """
     for name in ("werkzeug", "moto", "botocore", "boto3"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with suppress(AttributeError):
         BaseWSGIServer.daemon_threads = True  # type: ignore[attr-defined]
-    return make_server(HOST, port, application, threaded=True, request_handler=Handler)
+    # Bound here: werkzeug itself would print an error and leave.
+    with socket.create_server((host, port)) as listening:
+        return make_server(host, port, application, threaded=True, request_handler=Handler, fd=listening.fileno())

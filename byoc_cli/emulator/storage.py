@@ -52,6 +52,26 @@ class Storage:
             config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
         )
 
+    def has(self, bucket: str) -> bool:
+        """Whether there is a bucket."""
+        try:
+            self._s3.head_bucket(Bucket=bucket)
+        except ClientError:
+            return False
+        return True
+
+    def delete(self, uri: str) -> None:
+        """Delete an object, if it is there.
+
+        Raises:
+            StorageError: the bucket is not.
+        """
+        bucket, key = split(uri)
+        try:
+            self._s3.delete_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            raise StorageError(f"{uri} cannot be deleted: {error}") from error
+
     def keys(self, uri: str) -> list[str]:
         """Return all keys that begin as the URI does, folders' own left out, sorted.
 

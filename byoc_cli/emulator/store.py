@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from byoc_cli.emulator.errors import exists, missing
+from byoc_cli.emulator.errors import exists, invalid, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -120,6 +120,9 @@ def page(
         list_name: the answer's member that holds the list.
         members: what is told of each record.
         name: the member that holds a record's name.
+
+    Raises:
+        ApiError: the NextToken is not one of ours.
     """
     status = next((member for member in members if member.endswith("Status")), "")
     found = [
@@ -132,7 +135,10 @@ def page(
     keys = {"Name": name, "Status": status}
     order = keys.get(request.get("SortBy", ""), request.get("SortBy") or "CreationTime")
     found.sort(key=lambda record: record.get(order, ""), reverse=request.get("SortOrder", "Descending") == "Descending")
-    start = int(request.get("NextToken") or 0)
+    token = request.get("NextToken") or "0"
+    if not token.isdecimal():
+        raise invalid(f"The NextToken {token!r} is none of this operation's")
+    start = int(token)
     end = start + int(request.get("MaxResults") or PAGE)
     answer: dict[str, Any] = {
         list_name: [{key: record[key] for key in members if key in record} for record in found[start:end]]

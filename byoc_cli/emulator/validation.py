@@ -22,14 +22,27 @@ KINDS: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "double": (int, float),
     "boolean": (bool,),
-    "timestamp": (int, float, str),
+    "timestamp": (int, float),
     "blob": (str,),
     "list": (list,),
     "map": (dict,),
     "structure": (dict,),
 }
-# Classes of characters by Java's names, as Python has them; those before the last stand within brackets.
-JAVA = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d", r"\p{ASCII}": r"[\x00-\x7f]"}
+
+# What Java has and Python has not; most of them stand within brackets. Letters and digits are told apart by none.
+CLASSES = {
+    r"\p{L}": r"\w",
+    r"\p{N}": r"\w",
+    r"\p{M}": r"\u0300-\u036f",
+    r"\p{Z}": r"\s",
+    r"\p{P}": r"!-/:-@\[-`{-~\u00a1-\u00bf\u2010-\u206f",
+    r"\p{S}": r"$+<-~\u00a1-\u00bf\u2070-\u2bff",
+    r"\p{Alnum}": r"A-Za-z0-9",
+    r"\p{Print}": r"\x20-\x7e",
+    r"\p{ASCII}": r"[\x00-\x7f]",
+    r"\z": r"\Z",
+}
+JAVA = re.compile("|".join(map(re.escape, CLASSES)))
 
 
 @cache
@@ -118,9 +131,7 @@ def _below(path: str, name: str) -> str:
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Return the pattern of a shape, which is Java's, as Python's."""
-    for java, python in JAVA.items():
-        pattern = pattern.replace(java, python)
     try:
-        return re.compile(pattern)
+        return re.compile(JAVA.sub(lambda found: CLASSES[found[0]], pattern))
     except re.error:
         return re.compile(r"[\s\S]*")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulator import REGION, ROLE, Emulator, emulating
+from tests.emulator import REGION, ROLE, Running, emulating
 from tests.program import wait_until
 
 if TYPE_CHECKING:
@@ -19,17 +19,16 @@ ROW = b"5.1,3.5,1.4,0.2\n"
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[Emulator]:
+def emulator(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[Running]:
     """An emulator with a model of iris, and an endpoint of it."""
     with emulating(tmp_path_factory.mktemp("emulator"), native=True) as running:
-        running.make_bucket()
-        url = running.upload_model(trained / "model", "iris/model.tar.gz")
+        url = running.put_model(trained / "model", "iris/model.tar.gz")
         make_endpoint(running, "iris", url)
         yield running
 
 
 def make_endpoint(
-    emulator: Emulator, name: str, url: str = "", instances: int = 1, source: Any = None, **variables: str
+    emulator: Running, name: str, url: str = "", instances: int = 1, source: Any = None, **variables: str
 ) -> None:
     sagemaker = emulator.client("sagemaker")
     data = {"ModelDataUrl": url} if url else {"ModelDataSource": source}
@@ -42,13 +41,13 @@ def make_endpoint(
     wait(emulator, name)
 
 
-def wait(emulator: Emulator, name: str, waiter: str = "endpoint_in_service") -> None:
+def wait(emulator: Running, name: str, waiter: str = "endpoint_in_service") -> None:
     emulator.client("sagemaker").get_waiter(waiter).wait(
         EndpointName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 900}
     )
 
 
-def ask(emulator: Emulator, name: str, body: bytes = ROW, **more: Any) -> dict[str, Any]:
+def ask(emulator: Running, name: str, body: bytes = ROW, **more: Any) -> dict[str, Any]:
     runtime = emulator.client("sagemaker-runtime")
     answer: dict[str, Any] = runtime.invoke_endpoint(
         EndpointName=name, Body=body, **{"ContentType": "text/csv", **more}
@@ -56,27 +55,27 @@ def ask(emulator: Emulator, name: str, body: bytes = ROW, **more: Any) -> dict[s
     return answer
 
 
-def refused(emulator: Emulator, name: str = "iris", body: bytes = ROW, **more: Any) -> dict[str, Any]:
+def refused(emulator: Running, name: str = "iris", body: bytes = ROW, **more: Any) -> dict[str, Any]:
     with pytest.raises(ClientError) as caught:
         ask(emulator, name, body, **more)
     response: dict[str, Any] = caught.value.response
     return response
 
 
-def test_an_endpoint_predicts(emulator: Emulator) -> None:
+def test_an_endpoint_predicts(emulator: Running) -> None:
     answer = ask(emulator, "iris")
     assert (answer["Body"].read(), answer["ContentType"]) == (b"setosa\n", "text/csv")
     assert answer["InvokedProductionVariant"] == "AllTraffic"
 
 
-def test_accept_and_custom_attributes_reach_the_container(emulator: Emulator) -> None:
+def test_accept_and_custom_attributes_reach_the_container(emulator: Running) -> None:
     answer = ask(emulator, "iris", Accept="application/json", CustomAttributes="trace=1", InferenceId="mine-1")
     assert answer["ContentType"] == "application/json"
     assert json.loads(answer["Body"].read())["predictions"][0]["predicted_label"] == "setosa"
-    wait_until(lambda: '"inference_id":"mine-1"' in emulator.log("Endpoints/iris"), what="the request's log line")
+    wait_until(lambda: '"inference_id":"mine-1"' in emulator.written("Endpoints/iris"), what="the request's log line")
 
 
-def test_it_is_described(emulator: Emulator) -> None:
+def test_it_is_described(emulator: Running) -> None:
     told = emulator.client("sagemaker").describe_endpoint(EndpointName="iris")
     assert told["EndpointArn"] == f"arn:aws:sagemaker:{REGION}:123456789012:endpoint/iris"
     assert (told["EndpointStatus"], told["EndpointConfigName"]) == ("InService", "iris")
@@ -86,7 +85,7 @@ def test_it_is_described(emulator: Emulator) -> None:
     assert not {key for key in told if key.startswith("_")}
 
 
-def test_an_error_of_the_container_is_a_model_error(emulator: Emulator) -> None:
+def test_an_error_of_the_container_is_a_model_error(emulator: Running) -> None:
     told = refused(emulator, body=b"nonsense\n")
     assert told["ResponseMetadata"]["HTTPStatusCode"] == 424
     assert (told["Error"]["Code"], told["OriginalStatusCode"]) == ("ModelError", 400)
@@ -105,30 +104,30 @@ def test_an_error_of_the_container_is_a_model_error(emulator: Emulator) -> None:
         ({"TargetVariant": "-"}, "failed to satisfy constraint: Member must satisfy regular expression pattern"),
     ],
 )
-def test_what_a_request_cannot_ask_for(emulator: Emulator, more: dict[str, str], message: str) -> None:
+def test_what_a_request_cannot_ask_for(emulator: Running, more: dict[str, str], message: str) -> None:
     told = refused(emulator, **more)
     assert (told["Error"]["Code"], told["ResponseMetadata"]["HTTPStatusCode"]) == ("ValidationError", 400)
     assert message in told["Error"]["Message"]
 
 
-def test_an_unknown_endpoint(emulator: Emulator) -> None:
+def test_an_unknown_endpoint(emulator: Running) -> None:
     told = refused(emulator, "other")["Error"]
     assert (told["Code"], told["Message"]) == ("ValidationError", "Endpoint other of account 123456789012 not found.")
 
 
-def test_a_body_that_is_too_large(emulator: Emulator) -> None:
+def test_a_body_that_is_too_large(emulator: Running) -> None:
     told = refused(emulator, body=bytes(25 * 1024 * 1024 + 1))
     assert told["ResponseMetadata"]["HTTPStatusCode"] == 413
     assert told["Error"]["Message"] == "HTTP content length exceeded 26214400 bytes."
 
 
-def test_names_are_taken_once(emulator: Emulator) -> None:
+def test_names_are_taken_once(emulator: Running) -> None:
     sagemaker = emulator.client("sagemaker")
     with pytest.raises(ClientError, match="ResourceInUse"):
         sagemaker.create_endpoint(EndpointName="iris", EndpointConfigName="iris")
 
 
-def test_an_update_that_fails_leaves_the_endpoint_serving(emulator: Emulator) -> None:
+def test_an_update_that_fails_leaves_the_endpoint_serving(emulator: Running) -> None:
     sagemaker = emulator.client("sagemaker")
     container = {"Image": "byoc", "Environment": {"MODEL_SERVER_WORKERS": "many"}}
     sagemaker.create_model(ModelName="broken", ExecutionRoleArn=ROLE, PrimaryContainer=container)
@@ -149,9 +148,9 @@ def test_an_update_that_fails_leaves_the_endpoint_serving(emulator: Emulator) ->
     assert ask(emulator, "iris")["Body"].read() == b"setosa\n"
 
 
-def test_a_session_stays_with_the_instance_that_opened_it(emulator: Emulator) -> None:
+def test_a_session_stays_with_the_instance_that_opened_it(emulator: Running) -> None:
     make_endpoint(
-        emulator, "talks", "s3://models/iris/model.tar.gz", instances=2, SAGEMAKER_ENABLE_STATEFUL_SESSIONS="true"
+        emulator, "talks", "s3://a-bucket/iris/model.tar.gz", instances=2, SAGEMAKER_ENABLE_STATEFUL_SESSIONS="true"
     )
     opened = ask(emulator, "talks", b'{"requestType": "NEW_SESSION"}', SessionId="NEW_SESSION")
     session = opened["NewSessionId"].partition(";")[0]
@@ -163,18 +162,18 @@ def test_a_session_stays_with_the_instance_that_opened_it(emulator: Emulator) ->
     wait(emulator, "talks", "endpoint_deleted")
 
 
-def test_a_model_may_lie_on_s3_unpacked(emulator: Emulator, trained: Path) -> None:
+def test_a_model_may_lie_on_s3_unpacked(emulator: Running, trained: Path) -> None:
     for file in (trained / "model").iterdir():
-        emulator.client("s3").upload_file(str(file), "models", f"open/iris/{file.name}")
-    uri = {"S3Uri": "s3://models/open/iris/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+        emulator.client("s3").upload_file(str(file), "a-bucket", f"open/iris/{file.name}")
+    uri = {"S3Uri": "s3://a-bucket/open/iris/", "S3DataType": "S3Prefix", "CompressionType": "None"}
     make_endpoint(emulator, "open", source={"S3DataSource": uri})
     assert ask(emulator, "open")["Body"].read() == b"setosa\n"
     emulator.client("sagemaker").delete_endpoint(EndpointName="open")
     wait(emulator, "open", "endpoint_deleted")
 
 
-def test_an_endpoint_that_is_deleted_is_gone(emulator: Emulator) -> None:
-    make_endpoint(emulator, "brief", "s3://models/iris/model.tar.gz")
+def test_an_endpoint_that_is_deleted_is_gone(emulator: Running) -> None:
+    make_endpoint(emulator, "brief", "s3://a-bucket/iris/model.tar.gz")
     sagemaker = emulator.client("sagemaker")
     sagemaker.delete_endpoint(EndpointName="brief")
     wait(emulator, "brief", "endpoint_deleted")
@@ -185,8 +184,7 @@ def test_an_endpoint_that_is_deleted_is_gone(emulator: Emulator) -> None:
 
 def test_endpoints_are_started_again_with_the_emulator(tmp_path: Path, trained: Path) -> None:
     with emulating(tmp_path, native=True) as first:
-        first.make_bucket()
-        make_endpoint(first, "iris", first.upload_model(trained / "model", "iris/model.tar.gz"))
+        make_endpoint(first, "iris", first.put_model(trained / "model", "iris/model.tar.gz"))
     with emulating(tmp_path, native=True) as second:
         wait(second, "iris")
         assert ask(second, "iris")["Body"].read() == b"setosa\n"

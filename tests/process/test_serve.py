@@ -111,7 +111,6 @@ def test_ping(iris: Server, method: str) -> None:
         (JSON, json.dumps([{"features": ROW}, {"features": ROW}])),
         (JSON, json.dumps({"instances": [{"data": {"features": {"values": ROW}}}] * 2})),
         (JSON, json.dumps([{f"column_{4 - n}": value for n, value in enumerate(reversed(ROW))}] * 2)),
-        (JSON, json.dumps({"fields": NAMES[::-1], "rows": [ROW[::-1]] * 2})),
         (JSON, json.dumps({"instances": [{"data": {"features": SPARSE}}, {"features": SPARSE}]})),
         ("application/octet-stream", json.dumps([dict(zip(NAMES, ROW, strict=True))] * 2)),
         ("text/libsvm", "0:5.9 1:3.0 2:5.1 3:1.8\n1 3:1.8 0:5.9 1:3 2:5.1\n"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from byoc_cli.emulator.emulator import Room
 from byoc_cli.emulator.hosting import endpoint_configs, limits, models
 from byoc_cli.emulator.hosting.async_invocations import AsyncInvocations
+from byoc_cli.emulator.hosting.calls import Answer, call
 from byoc_cli.emulator.hosting.containers import FOLDERS, Profile
 from byoc_cli.emulator.hosting.endpoints import Endpoints
 from byoc_cli.emulator.hosting.instances import Instance
@@ -29,13 +30,14 @@ class Hosting(Room):
         emulator: that it is of.
     """
 
+    done: ClassVar[Mapping[str, frozenset[str]]] = {"CreateEndpointConfig": endpoint_configs.DONE}
+    not_emulated: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "CreateModel": models.NOT_EMULATED,
+        "CreateEndpointConfig": endpoint_configs.NOT_EMULATED,
+    }
+
     def __init__(self, emulator: Emulator) -> None:
         super().__init__(emulator)
-        self.done = {"CreateEndpointConfig": endpoint_configs.DONE}
-        self.not_emulated = {
-            "CreateModel": models.NOT_EMULATED,
-            "CreateEndpointConfig": endpoint_configs.NOT_EMULATED,
-        }
         bounds = limits.Limits.from_environ()
         self._models = models.Models(emulator)
         self._configs = endpoint_configs.EndpointConfigs(emulator, self._models)
@@ -55,6 +57,7 @@ class Hosting(Room):
         stream: str,
         environment: Mapping[str, str] | None = None,
         seconds: float = limits.STARTUP_SECONDS,
+        instance_type: str = "",
     ) -> Instance:
         """Start the containers of a model; return them when they are healthy: the caller's to `close`.
 
@@ -64,12 +67,13 @@ class Hosting(Room):
             stream: of the log: ``name/i-0123``.
             environment: variables beside those of the model, and before them.
             seconds: within which they must be healthy.
+            instance_type: one with a GPU has this machine's.
 
         Raises:
             ApiError: there is no such model.
             StartError: they do not come up; the message is a FailureReason.
         """
-        profile = Profile(group, stream, environment=environment or {}, seconds=seconds)
+        profile = Profile(group, stream, environment=environment or {}, seconds=seconds, instance_type=instance_type)
         instance = Instance(self.emulator, self._models.find(model), profile)
         instance.start()
         return instance
@@ -77,6 +81,17 @@ class Hosting(Room):
     def runtime(self, request: Request) -> Response:
         """Answer what comes for an endpoint."""
         return self._runtime.answer(request)
+
+    def look(self, endpoint: str, path: str, seconds: float) -> Answer:
+        """Return what a route of the container that an endpoint's requests come to answers to GET.
+
+        Raises:
+            ApiError: there is no such endpoint, or it does not serve yet.
+            CallError: it does not answer.
+        """
+        live, _ = self._endpoints.serving(endpoint)
+        with live.lent() as (_, instance):
+            return call(instance.url, "GET", path, seconds=seconds)
 
     def resume(self) -> None:
         """Start again the endpoints that an earlier emulator had."""

@@ -1,21 +1,10 @@
-"""The room of training."""
+"""The room of training: CreateTrainingJob and its kin, done by containers.
 
-from __future__ import annotations
+`room` has the operations, `request` what a request can be refused for. A `job` runs in a thread of its own: an
+`attempt` at a time, each a container on every one of its `hosts`, with `config` files and `channels`, some of them
+`pipes`. Meanwhile `metrics` are scraped and `checkpoints` copied; `outcome` says how it went and moves what it left.
+"""
 
-from typing import TYPE_CHECKING
+from byoc_cli.emulator.training.room import TrainingJobs
 
-from byoc_cli.emulator.emulator import Room
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from byoc_cli.emulator.api import Operation
-
-
-class TrainingJobs(Room):
-    """To be written."""
-
-    @property
-    def operations(self) -> Mapping[str, Operation]:
-        """Return the operations."""
-        return {}
+__all__ = ["TrainingJobs"]

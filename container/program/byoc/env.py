@@ -148,6 +148,10 @@ class Reader:
 
         return self.value(["SERVE_ENGINE"], "auto", parse)
 
+    def allow_pickle(self) -> bool:
+        """Return ``SERVE_ALLOW_PICKLE``: whether models may be pickles, which run what they like when loaded."""
+        return self.flag(["SERVE_ALLOW_PICKLE"], default=False)
+
     def finish(self) -> None:
         """Raise every problem found.
 

@@ -10,6 +10,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from byoc import machine
 from byoc.errors import ModelError
 from byoc.flavors import signs
 
@@ -57,8 +58,13 @@ class Flavor:
 FLAVORS = (
     # What `train` makes is a folder, of which the other flavors would see only a part.
     Flavor("the sample algorithm", "tabular.model", ("schema.json",), fork_safe=True, pure=True, sign=signs.of_tabular),
-    Flavor("scikit-learn, as skops", "byoc.flavors.sklearn", ("model.skops",), fork_safe=True),
-    Flavor("ONNX", "byoc.flavors.onnx", ("model.onnx",), fork_safe=True, pure=True),
+    Flavor("scikit-learn, as skops", "byoc.flavors.sklearn", ("*.skops",), fork_safe=True),
+    Flavor("ONNX", "byoc.flavors.onnx_foreign", ("*.onnx",), fork_safe=True, pure=True),
+    Flavor("XGBoost", "byoc.flavors.xgboost", ("*.ubj", "*.xgb", "xgboost-model"), extra="xgboost"),
+    Flavor("XGBoost, as JSON", "byoc.flavors.xgboost", ("model.json",), extra="xgboost", sign=signs.of_xgboost),
+    Flavor("LightGBM", "byoc.flavors.lightgbm", ("*.lgbm", "lightgbm-model"), extra="lightgbm"),
+    Flavor("LightGBM, as text", "byoc.flavors.lightgbm", ("model.txt",), extra="lightgbm", sign=signs.of_lightgbm),
+    Flavor("a pickle", "byoc.flavors.pickle", ("*.joblib", "*.pkl", "*.pickle")),
 )
 
 
@@ -120,8 +126,11 @@ def load(folder: Path) -> Model:
 
 
 def fork_safe(folder: Path) -> bool:
-    """Tell whether the model in a folder may be shared by forked workers: ``FORK_SAFE`` of a handler without code."""
-    return find(folder).flavor.fork_safe
+    """Tell whether the model in a folder may be shared by forked workers: ``FORK_SAFE`` of a handler without code.
+
+    Where there is a GPU none may: what uses it cannot be forked.
+    """
+    return find(folder).flavor.fork_safe and not machine.devices("nvidia")
 
 
 def pure(folder: Path) -> bool:

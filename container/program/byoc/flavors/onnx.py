@@ -29,12 +29,7 @@ class Session:
     """
 
     def __init__(self, content: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        # An arena would keep the memory of the largest request for ever.
-        options.enable_cpu_mem_arena = False
-        options.log_severity_level = ERRORS_ONLY
-        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(content, options(), providers=["CPUExecutionProvider"])
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, rows: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
@@ -77,51 +72,11 @@ def load(folder: Path, digest: str) -> Session:
     return Session(content)
 
 
-class Foreign:
-    """An ONNX model of anybody's: its first input takes the rows, its outputs are the predictions.
-
-    Classifiers as skl2onnx and its like write them have two outputs, labels and probabilities; of other models the
-    first output is taken.
-
-    Raises:
-        ModelError: its first input is no matrix of numbers.
-
-    """
-
-    def __init__(self, file: Path) -> None:
-        options = _options()
-        # One thread a call: workers share the processors.
-        self._session = onnxruntime.InferenceSession(file, options, providers=_providers())
-        first = self._session.get_inputs()[0]
-        self._input = first.name
-        kinds = {"tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(int64)": np.int64}
-        if first.type not in kinds or len(self._session.get_inputs()) > 1:
-            told = ", ".join(f"{each.name}: {each.type}" for each in self._session.get_inputs())
-            raise ModelError(
-                f"{file.name} does not take one matrix of numbers, but {told}; define model_fn and predict_fn in a handler"
-            )
-        self._kind = kinds[first.type]
-        self._shape = [size if isinstance(size, int) else -1 for size in first.shape[1:]]
-
-    def predict(self, rows: NDArray[np.float64]) -> Any:
-        """Return one prediction a row of (n, features) float64."""
-        shaped = rows.reshape(len(rows), *self._shape) if len(self._shape) > 1 else rows
-        found = self._session.run(None, {self._input: shaped.astype(self._kind)})
-        labels = np.asarray(found[0])
-        labels = labels.reshape(len(labels)) if labels.ndim > 1 and labels.shape[1:] == (1,) else labels
-        if len(found) > 1 and isinstance(found[1], np.ndarray) and found[1].shape[:1] == labels.shape:
-            return Predictions(labels, found[1].astype(np.float64), ())
-        return labels
-
-
-def open_model(file: Path) -> Foreign:
-    """Return the model in a file that need not be one of ours.
-
-    Raises:
-        ModelError: it cannot be read, or takes no matrix of numbers.
-
-    """
-    try:
-        return Foreign(file)
-    except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
-        raise ModelError(f"{file} cannot be loaded: {error}") from error
+def options() -> Any:
+    """Return how every session computes: in the thread that asks, and with no others."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # An arena would keep the memory of the largest request for ever.
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = ERRORS_ONLY
+    return options

@@ -6,11 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
-import numpy as np
 import skops.io
 
-from byoc.errors import ModelError, RowError
-from byoc.predictions import Predictions
+from byoc.errors import ModelError
+from byoc.flavors.estimator import Estimator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,54 +79,11 @@ def read(file: Path) -> Any:
         raise ModelError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
-class Estimator:
-    """An estimator that answers with its labels or numbers and, where it has them, its probabilities.
-
-    Attributes:
-        takes: a table where it was fitted on one, so that columns go by their names; else an array.
-
-    """
-
-    def __init__(self, estimator: Any) -> None:
-        self._estimator = estimator
-        self._names: list[str] | None = (
-            list(estimator.feature_names_in_) if hasattr(estimator, "feature_names_in_") else None
-        )
-        self.takes = "array" if self._names is None else "frame"
-
-    def predict(self, data: Any) -> Any:
-        """Return one prediction a row.
-
-        Args:
-            data: (n, features) numbers, or a table of n rows, whose columns may be named by position.
-
-        Raises:
-            RowError: a column is missing.
-
-        """
-        if self._names is not None:
-            data = self._named(data)
-        labels = np.asarray(self._estimator.predict(data))
-        if labels.ndim > 1 or not hasattr(self._estimator, "predict_proba"):
-            return labels
-        probabilities = np.asarray(self._estimator.predict_proba(data), dtype=np.float64)
-        return Predictions(labels, probabilities, tuple(self._estimator.classes_.tolist()))
-
-    def _named(self, table: Any) -> Any:
-        names = self._names or []
-        if list(table.columns) == list(range(len(names))):
-            table = table.set_axis(names, axis="columns")
-        missing = [name for name in names if name not in table.columns]
-        if missing:
-            raise RowError("is not in the request", column=missing[0])
-        return table[names]
-
-
 def open_model(file: Path) -> Estimator:
     """Return the model in a file of the skops format.
 
     Raises:
-        ModelError: as `read`.
+        ModelError: as `read` and `Estimator`.
 
     """
     return Estimator(read(file))

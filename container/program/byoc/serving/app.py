@@ -5,18 +5,20 @@ Most servers are never asked for one of these, so gunicorn's workers import Flas
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from byoc.serving import websocket
+from byoc.serving.description import CAPABILITIES
 from byoc.serving.errors import RequestError, explain
 from byoc.serving.invocation import Invocation
 from byoc.serving.invocations import Invocations
 
 if TYPE_CHECKING:
+    from byoc.serving.description import Description
     from byoc.serving.service import Service
 
 METHODS = ("GET", "PUT", "PATCH", "DELETE")
@@ -57,7 +59,9 @@ def create_app(service: Service) -> Flask:
             "BatchStrategy": batch.strategy,
             "MaxPayloadInMB": batch.payload_mb,
         }
-        return Response(orjson.dumps(told), content_type="application/json")
+        return _json(told)
+
+    _tell_of_the_model(app, service)
 
     @app.before_request
     def start() -> None:
@@ -74,6 +78,47 @@ def create_app(service: Service) -> Flask:
     others = app.wsgi_app
     app.wsgi_app = Invocations(service, lambda: others)  # type: ignore[method-assign]
     return app
+
+
+def _tell_of_the_model(app: Flask, service: Service) -> None:
+    """Add the routes by which H2O's hosted scorers tell what they serve."""
+    handler = service.handler
+
+    def described() -> Description:
+        if handler.schema is None or handler.input_fn is not None:
+            raise RequestError(404, "not_found", "this model has no schema.json that tells what its rows look like")
+        return service.description
+
+    @app.get("/model/id")
+    def model_id() -> Response:
+        return Response(described().id, mimetype="text/plain")
+
+    @app.get("/model/schema")
+    def model_schema() -> Response:
+        description = described()
+        # What comes out is known only by asking; what a handler encodes itself cannot be told.
+        is_known = handler.output_fn is None and not handler.streams
+        return _json(description.fields(service.sample(g.invocation) if is_known else None))
+
+    @app.get("/model/sample_request")
+    def sample_request() -> Response:
+        return _json(described().sample_request())
+
+    @app.get("/model/capabilities")
+    def capabilities() -> Response:
+        return _json(CAPABILITIES)
+
+    @app.route("/model/score", methods=["GET", "POST"])
+    def score() -> Response:
+        raise RequestError(501, "not_implemented", "no files of the server's are scored; POST the rows to /invocations")
+
+    @app.route("/model/contribution", methods=["GET", "POST"])
+    def contribution() -> Response:
+        raise RequestError(501, "not_implemented", "Shapley values are not computed here")
+
+
+def _json(told: Any) -> Response:
+    return Response(orjson.dumps(told), content_type="application/json")
 
 
 def _refuse(error: Exception) -> Response:

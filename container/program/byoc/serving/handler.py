@@ -32,6 +32,7 @@ Trait = bool | Callable[[Path], bool]
 OUT_OF_MEMORY = re.compile(
     r"out of memory|(failed|unable|cannot|can't|could not) (to )?allocate|bad_?alloc|insufficient memory", re.IGNORECASE
 )
+TAKES = ("array", "frame", "records")
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,10 @@ class Handler:
         self.schema = getattr(self.model, "schema", None)
         if (model_dir / SCHEMA_FILE).exists():
             self.schema = Schema.load(model_dir)
+        elif isinstance(schema := getattr(self.model, "schema", None), Schema):
+            self.schema = schema
+        if (takes := getattr(self.model, "takes", None)) in TAKES:
+            self.takes = takes
         self.loaded = True
 
     @property

@@ -18,8 +18,9 @@ from byoc.errors import RowError
 from byoc.serving import formats, runtime, sessions, stream
 from byoc.serving.batcher import Batcher
 from byoc.serving.context import CONTENT_TYPE
+from byoc.serving.description import Description
 from byoc.serving.errors import RequestError
-from byoc.serving.formats import csv, event_stream
+from byoc.serving.formats import csv, event_stream, json, score_table
 from byoc.serving.formats.records import Records
 from byoc.serving.handler import Call
 from byoc.serving.invocation import Answer
@@ -116,6 +117,11 @@ class Service:
         )
 
     @cached_property
+    def description(self) -> Description:
+        """What is told of the model; made once it is loaded."""
+        return Description(self.handler.model, self.handler.schema)
+
+    @cached_property
     def sessions(self) -> sessions.Sessions:
         """The stateful sessions, which all workers share."""
         folder = self.settings.session_folder
@@ -187,20 +193,40 @@ class Service:
         """Predict, and encode what the handler has not."""
         result = self._predict(request, call, self._left(request))
         began = time.monotonic()
-        outputs = self.settings.outputs
         if isinstance(result, Iterator):
             drawn = stream.draw(self.batcher, result, request.timings)
-            answer = _sent(*stream.encode(drawn, request.accept, call.accept, outputs))
+            answer = _sent(*stream.encode(drawn, request.accept, call.accept, self.settings.outputs))
         elif output is None:
             answer = _own(result, call.accept)
         else:
-            answer = Answer(output.encode(result, outputs), output.MEDIA_TYPE)
+            answer = Answer(self._encoded(result, call.records, output), output.MEDIA_TYPE)
             request.timings.encode += time.monotonic() - began
         if call.context is not None:
             answer.status = call.context.status
             answer.headers |= _checked(call.context.response_headers)
             answer.media_type = answer.headers.pop(CONTENT_TYPE, answer.media_type)
         return answer
+
+    def _encoded(self, predictions: Any, records: Records | None, output: AnswerFormat) -> bytes:
+        """Encode predictions; in H2O's form where the request was in it and JSON is what the client takes."""
+        copied = None if records is None else records.copied
+        if copied is not None and output.MEDIA_TYPE == json.MEDIA_TYPE:
+            description = self.description
+            if description.answers_fields or not copied.is_object:
+                return score_table.encode(predictions, copied, description.id, description.outputs)
+        return output.encode(predictions, self.settings.outputs)
+
+    def sample(self, request: Invocation) -> Any:
+        """Return what the model predicts for the row of the sample request.
+
+        Raises:
+            RequestError, Exception: as `answer`.
+
+        """
+        assert self.handler.schema is not None
+        records = score_table.decode(self.description.sample_request(), self.handler.schema)
+        context = request.make_context(self.handler.properties) if self.handler.wants_context else None
+        return self._predict(request, Call(records, b"", json.MEDIA_TYPE, json.MEDIA_TYPE, context), None)
 
     def _in_pieces(
         self,
@@ -216,7 +242,7 @@ class Service:
             within = None if output is event_stream else self._left(request)
             predictions = self._predict(request, Call(records, b"", request.content_type, output.MEDIA_TYPE), within)
             began = time.monotonic()
-            body = output.encode(predictions, self.settings.outputs)
+            body = self._encoded(predictions, records, output)
             request.timings.encode += time.monotonic() - began
             yield body
 

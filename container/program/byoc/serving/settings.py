@@ -91,6 +91,7 @@ class Settings:
         session_folder: where they are kept; "" is the server's own folder.
         metrics_namespace: of CloudWatch metrics in the log (embedded metric format); "" leaves them out.
         engine: ``auto``, ``onnx`` or ``sklearn``: what predicts for the sample algorithm.
+        allow_pickle: whether models may be pickles.
         use_nginx: whether nginx stands in front.
         multi_model: whether models come and go by requests, each in a process of its own; none is there at the start.
         batch_transform: whether this is a batch transform job.
@@ -116,6 +117,7 @@ class Settings:
     session_folder: str
     metrics_namespace: str
     engine: Engine
+    allow_pickle: bool
     use_nginx: bool
     multi_model: bool
     batch_transform: bool
@@ -182,6 +184,7 @@ class Settings:
             use_nginx=use_nginx,
             multi_model=multi_model,
             engine=reader.engine(),
+            allow_pickle=reader.allow_pickle(),
             batch_transform=reader.flag(["SAGEMAKER_BATCH"], default=False),
             batch=BatchTransform.read(reader, workers, payload),
             log_level=reader.log_level(),

@@ -301,3 +301,142 @@ def test_an_output_fn_that_returns_nothing_to_send_is_our_fault(model_dir):
 
 def test_the_schema_in_use_is_the_models(model_dir):
     assert Schema.load(model_dir / "model").names == ("column_1", "column_2", "column_3", "column_4")
+
+
+# --- the form and the routes of H2O's hosted scorers
+
+TABLE = {"fields": ["column_1", "column_2", "column_3", "column_4"], "rows": TWO}
+SCORES = [["setosa", "1.0", "0.0", "0.0"], ["virginica", "0.0", "0.0", "1.0"]]
+TARGETS = ["predict", "setosa", "versicolor", "virginica"]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream"])
+def test_a_table_is_answered_by_one(iris, content_type):
+    model_id = iris.get("/model/id").data.decode()
+    answer = post(iris, json.dumps(TABLE), content_type)
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert json.loads(answer.data) == {"id": model_id, "fields": TARGETS, "score": SCORES}
+    assert list(json.loads(answer.data)) == ["id", "fields", "score"]
+    assert post(iris, json.dumps(TABLE), content_type, Accept="*/*").data == answer.data
+
+
+def test_accept_wins_over_the_form(iris):
+    assert post(iris, json.dumps(TABLE), "application/json", Accept="text/csv").data == b"setosa\nvirginica\n"
+    assert post(iris, json.dumps(TABLE), "application/json", Accept="application/jsonlines").data == LINES
+
+
+def test_a_bad_table_is_told_in_the_scorers_words(iris):
+    told = error(post(iris, json.dumps({**TABLE, "rows": [TWO[0], ["1"]]}), "application/json"), 400)
+    assert (told["code"], told["row"]) == ("bad_request", 2)
+    assert told["message"] == "Not enough elements in row 1 (zero-indexed)"
+    assert error(post(iris, b"", "application/octet-stream"), 400)["message"] == "Request cannot be empty"
+
+
+def test_a_large_table_is_answered_whole(iris, monkeypatch):
+    """More than 256 KB are predicted in pieces, each with its own copies."""
+    from byoc.serving import service
+
+    monkeypatch.setattr(service, "PIECE_ROWS", 1000)
+    rows = [[*row, f"{number}-é"] for number, row in enumerate(ROWS * 100)]
+    fields = [*TABLE["fields"], "key"]
+    body = json.dumps({"fields": fields, "rows": rows, "includeFieldsInOutput": ["key", "id"], "idField": "id"})
+    assert len(body) > service.PIECE
+    told = json.loads(post(iris, body, "application/json").data)
+    assert told["fields"] == ["key", "id", *TARGETS]
+    assert [row[0] for row in told["score"]] == [row[-1] for row in rows]
+    assert [row[2] for row in told["score"]] == IRIS.labels(slice(None)) * 100
+    assert len({row[1] for row in told["score"]}) == len(rows)
+
+
+class OfH2O:
+    """A model that says that it is one of H2O's."""
+
+    id = "6f1c"
+    outputs = ("label", "p.setosa", "p.versicolor", "p.virginica")
+    answers = "fields"
+
+    def __init__(self, inner):
+        self.predict = inner.predict
+
+
+def test_an_object_is_answered_by_a_table_where_the_model_is_of_h2o(iris, model_dir):
+    point = json.dumps(dict(zip(TABLE["fields"], TWO[0], strict=True)))
+    usual = json.loads(post(iris, point, "application/octet-stream").data)
+    assert usual == {"predictions": [{"predicted_label": "setosa", "score": 1.0}]}
+    own = client(model_dir, model_fn=lambda _: OfH2O(model.load(model_dir / "model")))
+    for content_type in ("application/octet-stream", "application/json"):
+        told = json.loads(post(own, point, content_type).data)
+        assert told == {"id": "6f1c", "fields": list(OfH2O.outputs), "score": SCORES[:1]}
+    assert post(own, point, "application/json", Accept="text/csv").data == b"setosa\n"
+    assert json.loads(post(own, json.dumps([NUMBERS[0]]), "application/json").data) == usual
+    assert own.get("/model/id").data == b"6f1c"
+
+
+def test_the_model_is_told_by_its_routes(iris, model_dir):
+    answer = iris.get("/model/id")
+    assert (answer.status_code, answer.mimetype, len(answer.data)) == (200, "text/plain", 36)
+    assert client(model_dir).get("/model/id").data == answer.data
+    told = json.loads(iris.get("/model/schema").data)
+    assert told == {
+        "id": answer.data.decode(),
+        "schema": {
+            "inputFields": [{"name": name, "dataType": "Float64"} for name in TABLE["fields"]],
+            "outputFields": [
+                {"name": name, "dataType": kind} for name, kind in zip(TARGETS, ["Str", *["Float64"] * 3], strict=True)
+            ],
+        },
+    }
+    assert json.loads(iris.get("/model/capabilities").data) == ["SCORE"]
+
+
+def test_the_sample_request_is_answered(iris):
+    sample = iris.get("/model/sample_request")
+    assert json.loads(sample.data)["fields"] == TABLE["fields"]
+    told = json.loads(post(iris, sample.data, "application/json").data)
+    assert told["fields"] == TARGETS
+    assert len(told["score"]) == 1
+
+
+def test_another_schema_has_another_id(model_dir, iris):
+    from dataclasses import replace
+
+    from byoc.serving.description import Description
+
+    schema = Schema.load(model_dir / "model")
+    other = replace(schema, columns=schema.columns[:3])
+    ids = {Description(object(), each).id for each in (schema, other, replace(schema, created={"git": "1"}))}
+    assert len(ids) == 3
+    assert iris.get("/model/id").data.decode() in ids
+
+
+def test_attributes_that_mean_something_else_are_left_alone():
+    """Those of a Keras model, for instance."""
+    from byoc.serving.description import Description
+
+    class Other:
+        outputs = (1, 2)
+        id = print
+
+    described = Description(Other(), None)
+    assert described.outputs == ()
+    assert len(described.id) == 36
+
+
+@pytest.mark.parametrize("path", ["id", "schema", "sample_request"])
+def test_a_model_without_a_schema_tells_nothing(model_dir, tmp_path, path):
+    given = client(tmp_path, model_fn=lambda _: None)
+    told = error(given.get(f"/model/{path}"), 404)
+    assert told["message"] == "this model has no schema.json that tells what its rows look like"
+    own = client(model_dir, input_fn=lambda body, content_type: body)
+    error(own.get(f"/model/{path}"), 404)
+
+
+def test_what_a_handler_encodes_itself_is_not_told(model_dir):
+    own = client(model_dir, output_fn=lambda prediction, accept: "x")
+    assert list(json.loads(own.get("/model/schema").data)["schema"]) == ["inputFields"]
+
+
+@pytest.mark.parametrize("path", ["/model/score?file=/etc/passwd", "/model/contribution"])
+def test_what_is_not_computed_is_said(iris, path):
+    assert error(iris.get(path), 501)["code"] == "not_implemented"
+    assert error(iris.post(path), 501)["code"] == "not_implemented"

@@ -35,6 +35,7 @@ def test_defaults():
         session_folder="",
         metrics_namespace="",
         engine="auto",
+        allow_pickle=False,
         use_nginx=True,
         multi_model=False,
         batch_transform=False,

@@ -203,9 +203,10 @@ def joined(output: AnswerFormat, bodies: Iterable[bytes]) -> Iterator[bytes]:
     if output.MEDIA_TYPE != json.MEDIA_TYPE:
         yield from bodies
         return
-    opening, separator, closing = json.OPENING, b"", json.CLOSING
-    yield opening
+    separator = b""
     for body in bodies:
-        yield separator + body[len(opening) : -len(closing)]
+        opening = json.opening(body)
+        yield separator or opening
+        yield body[len(opening) : -len(json.CLOSING)]
         separator = b","
-    yield closing
+    yield json.CLOSING

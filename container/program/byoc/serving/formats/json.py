@@ -8,7 +8,7 @@ import orjson
 
 from byoc.errors import RowError
 from byoc.serving.errors import bad_request
-from byoc.serving.formats import answers, records, sparse
+from byoc.serving.formats import answers, records, score_table, sparse
 from byoc.sparse import check
 
 if TYPE_CHECKING:
@@ -30,19 +30,24 @@ def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) ->
     A list of records, alone or under ``instances``; a record is a list of values, an object of named values, or either
     under ``features`` or ``data.features``, where the list may be called ``values``. With ``keys`` and ``shape`` beside
     them, ``values`` are those at the positions ``keys``, counted from 0, of a record of zeros. One record alone is a
-    list of one. Lists of values may also stand under ``rows``, next to their names under ``fields``.
+    list of one. Lists of values may also stand under ``rows``, next to their names under ``fields``: see `score_table`.
 
     Raises:
         RowError, RequestError: as `Format.decode`.
 
     """
     value = parse(body)
-    if isinstance(value, dict) and isinstance(value.get("fields"), list) and isinstance(value.get("rows"), list):
-        return _table(value["fields"], value["rows"], schema)
-    if isinstance(value, dict) and isinstance(value.get("instances"), list):
-        value = value["instances"]
-    if isinstance(value, dict) or (isinstance(value, list) and value and not isinstance(value[0], list | dict)):
+    if isinstance(value, dict):
+        if isinstance(value.get("instances"), list):
+            value = value["instances"]
+        elif isinstance(value.get("rows"), list) or isinstance(value.get("fields"), list):
+            return _table(value, schema)
+        else:
+            return score_table.of_object(from_records([value], schema, len(body)))
+    if isinstance(value, list) and value and not isinstance(value[0], list | dict):
         value = [value]
+    if value is None:
+        raise bad_request("Request cannot be empty")
     if not isinstance(value, list):
         raise bad_request('the body must hold records, such as {"instances": [[1, 2], [3, 4]]}')
     return from_records(value, schema, len(body))
@@ -51,6 +56,11 @@ def decode(body: bytes, parameters: Mapping[str, str], schema: Schema | None) ->
 def encode(predictions: Any, outputs: Sequence[str]) -> bytes:
     """Return ``{"predictions": [...]}``, one entry a record."""
     return OPENING + answers.to_json(answers.rows(predictions, outputs))[1:-1] + CLOSING
+
+
+def opening(body: bytes) -> bytes:
+    """Return what stands before the predictions of an encoded answer; `CLOSING` stands behind them."""
+    return OPENING if body.startswith(OPENING) else score_table.opening(body)
 
 
 def parse(body: bytes, row: int | None = None) -> Any:
@@ -63,6 +73,8 @@ def parse(body: bytes, row: int | None = None) -> Any:
     try:
         return orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
+        if not body.strip():
+            raise bad_request("Request cannot be empty") from None
         raise bad_request(f"the body is not valid JSON: {error.msg} at character {error.pos}", row=row) from None
 
 
@@ -145,19 +157,24 @@ def _written_out(record: Mapping[str, Any], schema: Schema | None, row: int) -> 
     return cells
 
 
-def _table(fields: Sequence[Any], rows: Sequence[Any], schema: Schema | None) -> Records:
+def _table(value: Mapping[str, Any], schema: Schema | None) -> Records:
     """Return the records of rows that share their names.
 
     Raises:
         RowError, RequestError: as `decode`.
 
     """
+    if schema is not None:
+        return score_table.decode(value, schema)
+    fields, rows = value.get("fields"), value.get("rows")
+    if not isinstance(fields, list) or not isinstance(rows, list):  # columns that happen to be called so
+        return from_records([value], None, 0)
     if not all(isinstance(name, str) for name in fields):
         raise bad_request('"fields" must be a list of names')
-    for row, value in enumerate(rows, 1):
-        if not isinstance(value, list):
+    for row, cells in enumerate(rows, 1):
+        if not isinstance(cells, list):
             raise RowError("must be a list of values", row)
-    return records.build(rows, fields, schema)
+    return records.build(rows, fields, None)
 
 
 def _difference(value: Mapping[str, Any], names: Sequence[str], schema: Schema | None, row: int) -> RowError:

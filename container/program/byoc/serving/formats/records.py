@@ -20,6 +20,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """What the answer to a request of H2O's forms repeats of it; see `score_table`.
+
+    Attributes:
+        names: the fields that are repeated.
+        cells: their values, a list a row: text, or None where it is missing.
+        tells_names: whether the answer names its fields.
+        is_object: whether the request is one object of named values, which others than H2O's models answer otherwise.
+
+    """
+
+    names: tuple[str, ...]
+    cells: Sequence[Sequence[str | None]]
+    tells_names: bool = True
+    is_object: bool = False
+
+    def __getitem__(self, rows: slice) -> Copied:
+        return Copied(self.names, self.cells[rows], self.tells_names, self.is_object)
+
+
+@dataclass(frozen=True)
 class Records:
     """Rows of a request.
 
@@ -28,6 +49,7 @@ class Records:
             holds nothing but numbers; else None.
         cells: without a matrix, the rows as they came: lists of text or JSON values.
         names: without a matrix, the columns' names where the request gave them.
+        copied: where the request is in one of H2O's forms, what its answer repeats of it.
 
     """
 
@@ -35,13 +57,14 @@ class Records:
     cells: Sequence[Sequence[Any]] = ()
     names: tuple[str, ...] | None = None
     schema: Schema | None = None
+    copied: Copied | None = None
 
     def __len__(self) -> int:
         return len(self.cells) if self.matrix is None else len(self.matrix)
 
     def __getitem__(self, rows: slice) -> Records:
         if self.matrix is not None:
-            return Records(self.matrix[rows], schema=self.schema)
+            return Records(self.matrix[rows], schema=self.schema, copied=self.copied and self.copied[rows])
         return Records(None, self.cells[rows], self.names)
 
     @property
