@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "map": (dict,),
     "structure": (dict,),
 }
+
 # What Java has and Python has not; most of them stand within brackets. Letters and digits are told apart by none.
 CLASSES = {
     r"\p{L}": r"\w",

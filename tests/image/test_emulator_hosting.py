@@ -117,7 +117,7 @@ def host(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]
     """A running emulator with a model that holds the handlers."""
     folder = tmp_path_factory.mktemp("emulator")
     with emulating(folder, BYOC_EMULATOR_MEMORY_MB=str(MEMORY_MB)) as emulator:
-        yield Host(emulator, image, emulator.upload_model(HANDLERS, "handlers/model.tar.gz"))
+        yield Host(emulator, image, emulator.put_model(HANDLERS, "handlers/model.tar.gz"))
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_an_update_that_fails_rolls_back(host: Host, kept: Callable[[str], str],
     for file in HANDLERS.glob("*.py"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "broken").touch()
-    url = host.emulator.upload_model(tmp_path, "broken/model.tar.gz")
+    url = host.emulator.put_model(tmp_path, "broken/model.tar.gz")
     broken = {**INSTANCE, "ModelName": host.model(host.container(url=url))}
     host.sagemaker.update_endpoint(
         EndpointName=endpoint,
@@ -217,7 +217,7 @@ def test_an_instance_that_ends_is_replaced(host: Host, kept: Callable[[str], str
 
 def test_an_archive_that_leads_out_is_refused(host: Host, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
-    url = host.emulator.upload_model(tmp_path, "hostile/model.tar.gz")
+    url = host.emulator.put_model(tmp_path, "hostile/model.tar.gz")
     endpoint = host.name()
     config = host.config({**INSTANCE, "ModelName": host.model(host.container(url=url))})
     host.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=config)
@@ -302,13 +302,13 @@ def test_many_models_take_turns_in_the_memory(
         folder = tmp_path / name
         folder.mkdir()
         (folder / "while_loading").write_text(f"allocate,{MODEL_MB}")
-        host.emulator.upload_model(folder, f"many/{name}")
+        host.emulator.put_model(folder, f"many/{name}")
     container = {"Image": many_image, "Mode": "MultiModel", "ModelDataUrl": f"s3://{BUCKET}/many/"}
     endpoint = kept(host.config({**INSTANCE, "ModelName": host.model(container)}))
     assert "TargetModel must be given" in host.refused(endpoint)["Error"]["Message"]
     for name in names:
         assert host.ask(endpoint, f"echo,{name}", TargetModel=name, ContentType="text/csv") == f"{name}\n"
-    log = host.emulator.log(f"Endpoints/{endpoint}")
+    log = host.emulator.written(f"Endpoints/{endpoint}")
     assert '"status": 507' in log, "the memory was never short"
     assert "DELETE /models/" in log
     # The first has long gone, and comes again.
@@ -363,10 +363,8 @@ def test_a_stream_comes_in_pieces(host: Host, kept: Callable[[str], str]) -> Non
 
 def test_nothing_is_left_of_an_emulator_that_is_killed(image: str, tmp_path: Path) -> None:
     with emulating(tmp_path) as emulator:
-        host = Host(emulator, image, emulator.upload_model(HANDLERS, "handlers/model.tar.gz"))
+        host = Host(emulator, image, emulator.put_model(HANDLERS, "handlers/model.tar.gz"))
         host.endpoint(host.config({**INSTANCE, "ModelName": host.model(host.container())}))
         assert len(containers(emulator)) == 1
-        pid = emulator.pid
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not Path(f"/proc/{pid}").exists(), what="the emulator's end")
+        os.kill(json.loads((emulator.state / "emulator.json").read_text())["pid"], signal.SIGKILL)
         wait_until(lambda: not containers(emulator), 60, "the removal of its container")

@@ -22,7 +22,7 @@ ROW = b"5.1,3.5,1.4,0.2\n"
 def emulator(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[Running]:
     """An emulator with a model of iris, and an endpoint of it."""
     with emulating(tmp_path_factory.mktemp("emulator"), native=True) as running:
-        url = running.upload_model(trained / "model", "iris/model.tar.gz")
+        url = running.put_model(trained / "model", "iris/model.tar.gz")
         make_endpoint(running, "iris", url)
         yield running
 
@@ -72,7 +72,7 @@ def test_accept_and_custom_attributes_reach_the_container(emulator: Running) -> 
     answer = ask(emulator, "iris", Accept="application/json", CustomAttributes="trace=1", InferenceId="mine-1")
     assert answer["ContentType"] == "application/json"
     assert json.loads(answer["Body"].read())["predictions"][0]["predicted_label"] == "setosa"
-    wait_until(lambda: '"inference_id":"mine-1"' in emulator.log("Endpoints/iris"), what="the request's log line")
+    wait_until(lambda: '"inference_id":"mine-1"' in emulator.written("Endpoints/iris"), what="the request's log line")
 
 
 def test_it_is_described(emulator: Running) -> None:
@@ -150,7 +150,7 @@ def test_an_update_that_fails_leaves_the_endpoint_serving(emulator: Running) -> 
 
 def test_a_session_stays_with_the_instance_that_opened_it(emulator: Running) -> None:
     make_endpoint(
-        emulator, "talks", "s3://models/iris/model.tar.gz", instances=2, SAGEMAKER_ENABLE_STATEFUL_SESSIONS="true"
+        emulator, "talks", "s3://a-bucket/iris/model.tar.gz", instances=2, SAGEMAKER_ENABLE_STATEFUL_SESSIONS="true"
     )
     opened = ask(emulator, "talks", b'{"requestType": "NEW_SESSION"}', SessionId="NEW_SESSION")
     session = opened["NewSessionId"].partition(";")[0]
@@ -164,8 +164,8 @@ def test_a_session_stays_with_the_instance_that_opened_it(emulator: Running) -> 
 
 def test_a_model_may_lie_on_s3_unpacked(emulator: Running, trained: Path) -> None:
     for file in (trained / "model").iterdir():
-        emulator.client("s3").upload_file(str(file), "models", f"open/iris/{file.name}")
-    uri = {"S3Uri": "s3://models/open/iris/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+        emulator.client("s3").upload_file(str(file), "a-bucket", f"open/iris/{file.name}")
+    uri = {"S3Uri": "s3://a-bucket/open/iris/", "S3DataType": "S3Prefix", "CompressionType": "None"}
     make_endpoint(emulator, "open", source={"S3DataSource": uri})
     assert ask(emulator, "open")["Body"].read() == b"setosa\n"
     emulator.client("sagemaker").delete_endpoint(EndpointName="open")
@@ -173,7 +173,7 @@ def test_a_model_may_lie_on_s3_unpacked(emulator: Running, trained: Path) -> Non
 
 
 def test_an_endpoint_that_is_deleted_is_gone(emulator: Running) -> None:
-    make_endpoint(emulator, "brief", "s3://models/iris/model.tar.gz")
+    make_endpoint(emulator, "brief", "s3://a-bucket/iris/model.tar.gz")
     sagemaker = emulator.client("sagemaker")
     sagemaker.delete_endpoint(EndpointName="brief")
     wait(emulator, "brief", "endpoint_deleted")
@@ -184,7 +184,7 @@ def test_an_endpoint_that_is_deleted_is_gone(emulator: Running) -> None:
 
 def test_endpoints_are_started_again_with_the_emulator(tmp_path: Path, trained: Path) -> None:
     with emulating(tmp_path, native=True) as first:
-        make_endpoint(first, "iris", first.upload_model(trained / "model", "iris/model.tar.gz"))
+        make_endpoint(first, "iris", first.put_model(trained / "model", "iris/model.tar.gz"))
     with emulating(tmp_path, native=True) as second:
         wait(second, "iris")
         assert ask(second, "iris")["Body"].read() == b"setosa\n"

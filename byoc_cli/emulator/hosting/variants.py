@@ -144,6 +144,7 @@ class Variant:
             owner=f"for production variant {self.name}",
             seconds=self.settings.get("ContainerStartupHealthCheckTimeoutInSeconds", own),
             memory=self._memory,
+            instance_type=self.settings.get("InstanceType", ""),
             is_serverless=self.serverless is not None,
         )
 

@@ -24,7 +24,8 @@ MANY = {**IMAGE, "Mode": "MultiModel", "ModelDataUrl": "s3://bucket/models/"}
 
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[Emulator]:
-    made = Emulator(tmp_path, "http://127.0.0.1:1", "eu-west-1", NativeEngine("byoc.emulator=test"), [Hosting])
+    engine = NativeEngine("byoc.emulator=test")
+    made = Emulator(tmp_path, "http://127.0.0.1:1", "http://127.0.0.1:1", "eu-west-1", engine, [Hosting])
     yield made
     made.close()
 
