@@ -272,7 +272,11 @@ class DockerEngine(Engine):
         if plan.network:
             words += ["--network", plan.network]
         if plan.host:
-            words += ["--hostname", plan.host, *(["--network-alias", plan.host] if plan.network != "none" else [])]
+            words += [
+                "--hostname",
+                plan.host,
+                *(["--network-alias", plan.host] if plan.network not in ("", "none") else []),
+            ]
         if plan.publishes:
             words += ["--publish", f"127.0.0.1::{plan.port}"]
         if plan.entry_point:
