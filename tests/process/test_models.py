@@ -467,7 +467,8 @@ def test_the_managers_death_is_the_containers(scripted: Path, base: Path) -> Non
     ("code", "told"),
     [
         ("import nowhere", "predictor.py cannot be imported: ModuleNotFoundError"),
-        ("raise SystemExit", "the process that imported predictor.py ended"),
+        ("raise SystemExit", "predictor.py cannot be imported: SystemExit"),
+        ("import os; os._exit(3)", "the process that imported predictor.py ended"),
     ],
 )
 def test_a_predictor_that_cannot_be_used(base: Path, tmp_path: Path, launch: Any, code: str, told: str) -> None:

@@ -147,7 +147,7 @@ def test_every_bad_variable_is_named_at_once(scripted: Path, launch: Callable[..
     assert len(told) == 12
 
 
-@pytest.mark.parametrize("text", ["1/0\n", "predict_fn = print\n", "import nowhere\n"])
+@pytest.mark.parametrize("text", ["1/0\n", "predict = print\n", "import nowhere\n", "raise SystemExit\n"])
 def test_a_predictor_that_cannot_be_used(text: str, launch: Callable[..., Server], tmp_path: Path) -> None:
     """Check 46: a mistake in the user's file ends the server with its reason."""
     (tmp_path / "predictor.py").write_text(text)
