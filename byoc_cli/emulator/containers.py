@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from byoc_cli.commands import output_of
-from byoc_cli.emulator.reaper import Reaper
+from byoc_cli.emulator.reaper import Reaper, kill
 from byoc_cli.repository import repository_root
 
 if TYPE_CHECKING:
@@ -351,9 +351,9 @@ class NativeContainer(Container):
             self.process.send_signal(signum)
 
     def remove(self) -> None:
-        """End its whole session."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        """End it, and all that it started."""
+        if self.process.poll() is None:
+            kill(self.process.pid)
         self.process.wait()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import signal
 import threading
 import uuid
@@ -58,9 +59,10 @@ def _run(folder: Path, port: int, region: str, engine: Engine) -> None:
         except OSError as error:
             # Docker Desktop's containers come in at 127.0.0.1 by themselves; elsewhere they have to do without S3.
             log.info("containers reach S3 at %s if at all: %s", inside, error)
-    done = threading.Event()
+    # An Event's lock may be held by the very wait that a handler interrupts; a SimpleQueue is made for that.
+    told: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in STOP_SIGNALS:
-        signal.signal(number, lambda _number, _frame: done.set())
+        signal.signal(number, lambda number, _frame: told.put(number))
     for each in servers:
         threading.Thread(target=each.serve_forever, name="http", daemon=True).start()
     try:
@@ -70,7 +72,7 @@ def _run(folder: Path, port: int, region: str, engine: Engine) -> None:
         state.write(folder, address, region)
         click.echo(f"SageMaker, S3, STS, ECR and IAM at {address}, and a page for your browser; Ctrl-C stops it")
         click.echo('Next, in another terminal:  eval "$(byoc emulator env)"')
-        done.wait()
+        told.get()
         click.echo("stopping: containers are removed")
     finally:
         emulator.close()

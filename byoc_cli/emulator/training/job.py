@@ -179,10 +179,10 @@ class Job:
         if self._stopped.is_set():
             return End.STOPPED
         condition = self._record["StoppingCondition"]
-        if self._seconds + time.monotonic() - began > condition["MaxRuntimeInSeconds"]:
-            return End.MAX_RUNTIME
         if time.time() - self._record["CreationTime"] > condition.get("MaxWaitTimeInSeconds", math.inf):
             return End.MAX_WAIT
+        if self._seconds + time.monotonic() - began > condition["MaxRuntimeInSeconds"]:
+            return End.MAX_RUNTIME
         return End.INTERRUPTED if self._interrupted.is_set() else None
 
     def _read_metrics(self, attempt: Attempt, *, to_the_end: bool = False) -> None:
