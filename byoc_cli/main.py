@@ -6,6 +6,7 @@ from byoc_cli.demo import demo
 from byoc_cli.docker import docker
 from byoc_cli.doctor import doctor
 from byoc_cli.emulator.command import emulator
+from byoc_cli.sagemaker import sagemaker
 
 EPILOG = """\b
 Examples:
@@ -14,6 +15,8 @@ Examples:
   byoc demo --engine docker    train, serve and predict with the image
   byoc docker build -i churn -e src/handler.py    an image from your own code
   byoc doctor churn            examine an image by SageMaker's contract
+  byoc emulator start --background    SageMaker on this machine
+  byoc sagemaker train -i churn --data rows.csv    there, or on AWS
 """
 
 
@@ -27,3 +30,4 @@ main.add_command(demo)
 main.add_command(docker)
 main.add_command(doctor)
 main.add_command(emulator)
+main.add_command(sagemaker)

@@ -14,13 +14,22 @@ class Screen:
     """What is printed by several threads, a line at a time.
 
     On a terminal the state is one line that is always the last; elsewhere a line now and then.
+
+    Args:
+        err: print on stderr, beside a result.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, err: bool = False) -> None:
         self.begin = self.news = time.monotonic()
+        self._err = err
         self._lock = threading.Lock()
-        self._terminal = sys.stdout.isatty()
+        self._terminal = (sys.stderr if err else sys.stdout).isatty()
         self._state = ""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody looks on."""
+        return self._terminal
 
     @property
     def seconds(self) -> float:
@@ -31,7 +40,7 @@ class Screen:
         """Print a line."""
         with self._lock:
             self._clear()
-            click.echo(text)
+            click.echo(text, err=self._err)
             self._draw()
 
     def state(self, text: str) -> None:
@@ -42,12 +51,12 @@ class Screen:
             self._draw()
             if text and not self._terminal and time.monotonic() - self.news >= NEWS_SECONDS:
                 self.news = time.monotonic()
-                click.echo(self._state)
+                click.echo(self._state, err=self._err)
 
     def _clear(self) -> None:
         if self._terminal and self._state:
-            click.echo("\r\033[K", nl=False)
+            click.echo("\r\033[K", nl=False, err=self._err)
 
     def _draw(self) -> None:
         if self._terminal and self._state:
-            click.echo(self._state, nl=False)
+            click.echo(self._state, nl=False, err=self._err)

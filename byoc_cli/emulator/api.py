@@ -54,17 +54,9 @@ class Api:
         """Answer a request."""
         target = request.headers.get("X-Amz-Target", "")
         operation = target.removeprefix(PREFIX)
-        try:
-            parameters = _read(request.get_data())
-            answer = (
-                self._control(target, parameters) if target.startswith(OWN_PREFIX) else self.call(operation, parameters)
-            )
-        except ApiError as error:
-            return refusal(error)
-        except Exception:
-            log.exception("%s failed", operation)
-            return refusal(_failed(operation))
-        return Response(json.dumps(answer or {}), 200, _headers(), mimetype=MEDIA_TYPE)
+        if target.startswith(OWN_PREFIX):
+            return respond(target, lambda: self._control(target, read(request.get_data())))
+        return respond(operation, lambda: self.call(operation, read(request.get_data())))
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """Check a request and do it.
@@ -115,6 +107,18 @@ def within(value: Any, path: str) -> Iterator[Any]:
             yield from within(value[first], rest)
 
 
+def respond(operation: str, function: Callable[[], dict[str, Any] | None]) -> Response:
+    """Do an operation and answer with what it returns, or is refused with."""
+    try:
+        answer = function()
+    except ApiError as error:
+        return refusal(error)
+    except Exception:
+        log.exception("%s failed", operation)
+        return refusal(_failed(operation))
+    return Response(json.dumps(answer or {}), 200, _headers(), mimetype=MEDIA_TYPE)
+
+
 def refusal(error: ApiError) -> Response:
     """Return the answer that tells of an error."""
     body = {"__type": error.code, "message": error.message, **error.more}
@@ -130,7 +134,12 @@ def _headers() -> dict[str, str]:
     return {"x-amzn-RequestId": str(uuid.uuid4())}
 
 
-def _read(body: bytes) -> dict[str, Any]:
+def read(body: bytes) -> dict[str, Any]:
+    """Return a request's parameters.
+
+    Raises:
+        ApiError: it is no JSON object.
+    """
     try:
         value = json.loads(body or b"{}")
     except ValueError as error:

@@ -22,7 +22,18 @@ REGION = "eu-west-1"
 START_SECONDS = 60
 STOP_SECONDS = 60
 FOLLOW_SECONDS = 0.3
-SERVICES = ("SAGEMAKER", "SAGEMAKER_RUNTIME", "S3", "STS", "ECR", "IAM")
+SERVICES = (
+    "SAGEMAKER",
+    "SAGEMAKER_RUNTIME",
+    "S3",
+    "STS",
+    "ECR",
+    "IAM",
+    "CLOUDWATCH_LOGS",
+    "APPLICATION_AUTO_SCALING",
+)
+# Any will do here, but commands and notebooks want one.
+ROLE = "arn:aws:iam::123456789012:role/byoc-emulator"
 EPILOG = """\b
 Examples:
   byoc emulator start                    until Ctrl-C; the page is at http://127.0.0.1:4570
@@ -115,7 +126,7 @@ def env(state: Path, as_json: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until Ctrl-C.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="Of each stream.")
 def logs(group: str, state: Path, follow: bool, lines: int) -> None:
-    """Print the logs of jobs and endpoints: of all, or those whose group or stream begins with GROUP."""
+    """Print the logs of jobs and endpoints: of all, or those with a GROUP, job or endpoint whose name begins so."""
     from byoc_cli.docker.log_lines import render  # noqa: PLC0415 - only this command needs it
 
     root = state / "logs"
@@ -123,7 +134,7 @@ def logs(group: str, state: Path, follow: bool, lines: int) -> None:
     while True:
         for file in sorted(root.rglob("*.log")):
             name = file.relative_to(root).with_suffix("").as_posix()
-            if group and not (name.startswith(group) or file.stem.startswith(group)):
+            if group and f"/{group}" not in f"/{name}":
                 continue
             text = file.read_bytes()[read_to.get(file, 0) :]
             shown = text.decode("utf-8", "replace").splitlines()
@@ -163,6 +174,7 @@ def environment(running: dict[str, str]) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "emulator",
         "AWS_DEFAULT_REGION": running["region"],
         "AWS_REGION": running["region"],
+        "SAGEMAKER_ROLE": ROLE,
     }
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from byoc_cli.emulator.api import Api
+from byoc_cli.emulator.logs import Logs
 from byoc_cli.emulator.storage import Storage
 from byoc_cli.emulator.store import Table
 from byoc_cli.emulator.tags import Tags
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 # moto's account.
 ACCOUNT = "123456789012"
+LOGS = "logs"
 
 
 class Room:
@@ -103,6 +105,11 @@ class Emulator:
         return Api(operations, not_emulated, done, controls)
 
     @cached_property
+    def logs(self) -> Logs:
+        """The logs, as CloudWatch Logs answers for them."""
+        return Logs(self.folder / LOGS, self.region, ACCOUNT)
+
+    @cached_property
     def storage(self) -> Storage:
         """The emulator's own S3, as a client."""
         return Storage(self.address, self.region)
@@ -134,7 +141,7 @@ class Emulator:
 
     def log_file(self, group: str, stream: str) -> Path:
         """Return the file of a log stream: group ``TrainingJobs`` or ``Endpoints/name``, as CloudWatch names them."""
-        return self.folder / "logs" / group / f"{stream.replace('/', '-')}.log"
+        return self.logs.file(group, stream)
 
     def background(self, function: Callable[[], None], name: str) -> threading.Thread:
         """Run a function in a thread of its own; what it raises is logged."""

@@ -12,6 +12,7 @@ from werkzeug import Request, Response
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from byoc_cli.emulator.api import refusal
+from byoc_cli.emulator import logs
 from byoc_cli.emulator.errors import ApiError
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Application:
         request = Request(environ)
         if _is_control(request):
             return self._emulator.api.answer(request)(environ, start_response)
+        if request.headers.get("X-Amz-Target", "").startswith(logs.PREFIX):
+            return self._emulator.logs.answer(request)(environ, start_response)
         if request.path.startswith(RUNTIME):
             return self._runtime(request)(environ, start_response)
         is_browser = request.path == "/" and "Authorization" not in request.headers and not request.query_string

@@ -72,7 +72,7 @@ class Transforming:
         return {key.removeprefix(prefix): self.emulator.get(f"s3://{BUCKET}/{key}").decode() for key in found}
 
     def data_log(self, name: str) -> str:
-        return self.emulator.logs(f"TransformJobs/{name}-data-log")
+        return self.emulator.logs(f"TransformJobs/{name}/data-log")
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_the_request_goes_before_what_the_container_says(transforming, name, mod
     assert described["TransformJobStatus"] == "Completed", described
     assert transforming.outputs(name) == {"a.csv.out": "A\nB\nC\n"}
     assert f"MaxConcurrentTransforms=2, {settled}" in transforming.data_log(name)
-    assert transforming.emulator.logs(f"TransformJobs/{name}-algo-1").count("POST /invocations") == requests
+    assert transforming.emulator.logs(f"TransformJobs/{name}/algo-1").count("POST /invocations") == requests
 
 
 def test_the_container_is_told_what_the_request_says(transforming):
@@ -199,7 +199,7 @@ def test_requests_go_side_by_side_and_objects_to_instances(transforming):
     assert described["TransformJobStatus"] == "Completed", described
     assert transforming.outputs("meeting") == {f"{name}.csv.out": f"MEET {name.upper()}\n" for name in "abcd"}
     for host in (1, 2):
-        assert transforming.emulator.logs(f"TransformJobs/meeting-algo-{host}").count("POST /invocations") == 2
+        assert transforming.emulator.logs(f"TransformJobs/meeting/algo-{host}").count("POST /invocations") == 2
 
 
 def test_a_fault_is_asked_again_and_a_refusal_is_not(transforming):
@@ -219,7 +219,7 @@ def test_a_fault_is_asked_again_and_a_refusal_is_not(transforming):
     assert f"AlgorithmError: s3://{BUCKET}/faults/fails.csv: Bad HTTP status received from algorithm: 500" in told
     assert described["FailureReason"].startswith(f"AlgorithmError: s3://{BUCKET}/faults/fails.csv: Bad HTTP status")
     assert described["FailureReason"].endswith("(and 1 more: byoc emulator logs TransformJobs)")
-    posts = transforming.emulator.logs("TransformJobs/faults-algo-1").count("POST /invocations")
+    posts = transforming.emulator.logs("TransformJobs/faults/algo-1").count("POST /invocations")
     assert posts == 3 + 3 + 1 + 1
     with pytest.raises(WaiterError, match="Failed"):
         transforming.emulator.sagemaker.get_waiter("transform_job_completed_or_stopped").wait(TransformJobName="faults")
@@ -240,7 +240,7 @@ def test_a_job_that_is_stopped_leaves_nothing(transforming):
     transforming.emulator.put("slow/a.csv", "good\n")
     transforming.emulator.put("slow/b.csv", "sleep 10\n")
     transforming.start("stopped", "slow/", MaxConcurrentTransforms=1)
-    wait_until(lambda: "POST /invocations" in transforming.emulator.logs("TransformJobs/stopped-algo-1"), 60)
+    wait_until(lambda: "POST /invocations" in transforming.emulator.logs("TransformJobs/stopped/algo-1"), 60)
     transforming.emulator.sagemaker.stop_transform_job(TransformJobName="stopped")
     assert transforming.describe("stopped")["TransformJobStatus"] in ("Stopping", "Stopped")
     described = transforming.ended("stopped")

@@ -279,13 +279,16 @@ def test_logs_and_metrics_are_told_from_where_one_left_off(shown):
 
 def test_a_name_that_begins_as_another_has_its_own_logs(shown):
     root = shown.emulator.state / "logs" / "TrainingJobs"
-    for name in ("told2-algo-1-1", "tol-algo-1-1"):
-        (root / f"{name}.log").write_text("of another\n")
+    others = [root / name / "algo-1-1.log" for name in ("told2", "told-2", "tol")]
+    for file in others:
+        file.parent.mkdir()
+        file.write_text("of another\n")
     streams = shown.api("logs", prefix="TrainingJobs/told").json()["streams"]
     assert len(streams) == 1
-    assert streams[0].startswith("TrainingJobs/told-algo-1-")
-    (root / "tol-algo-1-1.log").unlink()
-    (root / "told2-algo-1-1.log").unlink()
+    assert streams[0].startswith("TrainingJobs/told/algo-1-")
+    for file in others:
+        file.unlink()
+        file.parent.rmdir()
 
 
 def test_the_form_is_made_from_what_the_model_tells(shown):

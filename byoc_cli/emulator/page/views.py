@@ -103,7 +103,7 @@ class Views:
 
     def _streams(self, prefix: str) -> dict[str, Any]:
         """Return the names of the log streams of a job or an endpoint: those whose path begins so, part for part."""
-        return {"streams": [name for name in self._files() if (name + "/").startswith((f"{prefix}/", f"{prefix}-"))]}
+        return {"streams": [name for name in self._files() if name.startswith(f"{prefix}/")]}
 
     def _log(self, stream: str, start: int) -> dict[str, Any]:
         """Return lines of a stream from a position on; -1 is near its end."""
