@@ -58,6 +58,9 @@ class Application:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request by whose it is."""
         request = Request(environ)
+        if request.headers.get("Origin", request.host_url.rstrip("/")) != request.host_url.rstrip("/"):
+            message = "a page of another site has no business here"
+            return refusal(ApiError("AccessDeniedException", message, 403))(environ, start_response)
         if _is_control(request):
             return self._emulator.api.answer(request)(environ, start_response)
         if request.headers.get("X-Amz-Target", "").startswith(logs.PREFIX):

@@ -392,3 +392,11 @@ def test_ctrl_c_ends_it_and_its_jobs(tmp_path: Path) -> None:
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_page_of_another_site_may_ask_for_nothing(running: Running) -> None:
+    headers = {"X-Amz-Target": "SageMaker.ListTrainingJobs", "Origin": "https://example.com"}
+    refused = requests.post(running.address, data="{}", headers=headers, timeout=10)
+    assert (refused.status_code, refused.json()["__type"]) == (403, "AccessDeniedException")
+    own = requests.post(running.address, data="{}", headers={**headers, "Origin": running.address}, timeout=10)
+    assert own.status_code == 200
