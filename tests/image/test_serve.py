@@ -110,7 +110,7 @@ def assert_same(one: requests.Response, other: requests.Response) -> None:
 
 def test_never_ready_without_a_model(image: str, ml: Path) -> None:
     """Check 46: it ends, and the last line says why; no /ping is good before."""
-    never_ready(image, ml, "model.skops is missing", "schema.json is missing")
+    never_ready(image, ml, "holds no model that is known by its files (found: nothing: the model is not trained yet")
 
 
 def test_never_ready_with_a_broken_model(image: str, model: Path, ml: Path) -> None:
