@@ -91,7 +91,12 @@ def test_a_command_of_the_readme_is_there_and_explains_itself(line: str):
         assert ("PAYLOAD" in usage and (ROOT / argument).is_file()) or "IMAGE" in usage
 
 
-OF_BYOC = [*README.block("byoc docker build").splitlines(), *re.findall(r"^\$ (byoc .*)$", README.text, re.MULTILINE)]
+OF_BYOC = [
+    *README.block("byoc docker build").splitlines(),
+    *README.block("byoc sagemaker train").splitlines(),
+    *[line for line in README.block("byoc emulator start").splitlines() if line.startswith("byoc")],
+    *re.findall(r"^\$ (byoc .*)$", README.text, re.MULTILINE),
+]
 
 
 @pytest.mark.parametrize("line", OF_BYOC)

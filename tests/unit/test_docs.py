@@ -22,6 +22,12 @@ from byoc.serving.errors import RequestError
 from byoc.serving.formats import ANSWERS, REQUESTS
 from byoc.serving.handler import Handler
 from byoc.serving.settings import OUTPUTS, Settings
+from byoc_cli.emulator.containers import NativeEngine
+from byoc_cli.emulator.emulator import Emulator
+from byoc_cli.emulator.hosting import Hosting
+from byoc_cli.emulator.training import TrainingJobs
+from byoc_cli.emulator.transform import TransformJobs
+from byoc_cli.sagemaker import sagemaker
 from tabular.options import DEFAULTS, PROBLEM_TYPES, Options
 from tests.image.test_examples import CONVENTIONS
 from tests.program import PROGRAM, ROOT
@@ -203,6 +209,20 @@ def test_every_convention_has_the_example_that_is_named():
     told = {LINK.findall(example)[0].split("/")[1]: name for name, _, example in README.table("convention")}
     assert told.items() <= CONVENTIONS.items()
     assert set(told.values()) == set(CONVENTIONS.values())
+
+
+def test_the_commands_of_byoc_sagemaker_are_all_told():
+    assert {codes(name)[0] for name, _ in README.table("command")} == set(sagemaker.commands)
+
+
+def test_what_the_emulator_can_do_is_what_its_rooms_do(tmp_path):
+    rooms = {"training jobs": TrainingJobs, "endpoints": Hosting, "batch transform": TransformJobs}
+    told = [name for name, _ in README.table("of SageMaker")]
+    assert told == [*rooms, "S3, STS, ECR, IAM, logs"]
+    made = Emulator(tmp_path, "http://127.0.0.1:1", "eu-west-1", NativeEngine("x"), list(rooms.values()), {})
+    creates = ("CreateTrainingJob", "CreateEndpoint", "CreateTransformJob")
+    assert all(operation in room.operations for operation, room in zip(creates, made.rooms, strict=True))
+    made.close()
 
 
 # --- what is answered
