@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from byoc_cli.emulator.state import forget, read, running_one
+from byoc_cli.emulator.state import MODELS, forget, read, running_one
 
 PORT = 4570
 REGION = "eu-west-1"
@@ -112,12 +113,12 @@ def stop(state: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print an object instead of shell commands.")
 def env(state: Path, as_json: bool) -> None:
     """Print what points AWS's tools at the emulator: eval "$(byoc emulator env)"."""
-    variables = environment(running_one(state))
+    variables = environment(running_one(state), state)
     if as_json:
         click.echo(json.dumps(variables, indent=2))
         return
     for name, value in variables.items():
-        click.echo(f"export {name}={value}")
+        click.echo(f"export {name}={shlex.quote(value)}")
 
 
 @emulator.command()
@@ -166,7 +167,7 @@ def interrupt(job: str, state: Path) -> None:
         raise click.ClickException(json.loads(error.read())["message"]) from error
 
 
-def environment(running: dict[str, str]) -> dict[str, str]:
+def environment(running: dict[str, str], state: Path) -> dict[str, str]:
     """Return the variables that point AWS's tools at a running emulator."""
     return {
         **{f"AWS_ENDPOINT_URL_{service}": running["address"] for service in SERVICES},
@@ -174,6 +175,7 @@ def environment(running: dict[str, str]) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "emulator",
         "AWS_DEFAULT_REGION": running["region"],
         "AWS_REGION": running["region"],
+        "AWS_DATA_PATH": str((state / MODELS).resolve()),
         "SAGEMAKER_ROLE": ROLE,
     }
 

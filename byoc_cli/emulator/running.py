@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from byoc_cli.docker.client import find_client
-from byoc_cli.emulator import hosting, page, persistence, server, state, training, transform
+from byoc_cli.emulator import hosting, iam, page, persistence, server, state, training, transform, waiters
 from byoc_cli.emulator.containers import DockerEngine, NativeEngine
 from byoc_cli.emulator.emulator import ACCOUNT, Emulator
 from byoc_cli.signals import STOP_SIGNALS
@@ -66,6 +66,8 @@ def _run(folder: Path, port: int, region: str, engine: Engine) -> None:
     for each in servers:
         threading.Thread(target=each.serve_forever, name="http", daemon=True).start()
     try:
+        iam.create_role(emulator)
+        waiters.write(folder)
         persistence.restore(emulator)
         for room in emulator.rooms:
             room.resume()

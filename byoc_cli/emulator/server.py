@@ -6,7 +6,9 @@ import logging
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
 
+import flask
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug import Request, Response
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -53,7 +55,7 @@ class Application:
         self._emulator = emulator
         self._runtime = runtime
         self._page = page
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = DomainDispatcherApplication(_backend_app)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request by whose it is."""
@@ -81,6 +83,21 @@ class Application:
             return refusal(ApiError("AccessDeniedException", message, 403))(environ, start_response)
         answer: Iterable[bytes] = self._moto(environ, start_response)
         return answer
+
+
+def _backend_app(service: Any) -> Any:
+    app = create_backend_app(service)
+    app.register_error_handler(NotImplementedError, _not_implemented)
+    return app
+
+
+def _not_implemented(error: NotImplementedError) -> Response:
+    """Answer for an operation that moto does not have, in the service's own protocol, JSON or XML."""
+    refused = ApiError("UnknownOperationException", f"this is not emulated here: {error}", 404)
+    if "X-Amz-Target" in flask.request.headers:
+        return refusal(refused)
+    text = f"<Error><Code>{refused.code}</Code><Message>{escape(refused.message)}</Message></Error>"
+    return Response(f"<ErrorResponse>{text}</ErrorResponse>", refused.status, mimetype="text/xml")
 
 
 def _is_control(request: Request) -> bool:

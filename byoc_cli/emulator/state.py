@@ -20,6 +20,8 @@ FILE = "emulator.json"
 # Held for as long as an emulator lives: a process id alone may be another program's by now.
 LOCK = "lock"
 LOCK_SECONDS = 10
+# What AWS_DATA_PATH is to name.
+MODELS = "models"
 
 
 @contextmanager

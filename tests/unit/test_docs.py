@@ -79,6 +79,7 @@ def asked_for(kind: str) -> list[str]:
         "process/test_stream.py",
         "process/test_models.py",
         "image/test_readme.py",
+        "image/test_aws_cli.py",
         "doctor/test_doctor.py",
     )
     files = [ROOT / "tests" / name for name in names]
@@ -219,7 +220,7 @@ def test_what_the_emulator_can_do_is_what_its_rooms_do(tmp_path):
     rooms = {"training jobs": TrainingJobs, "endpoints": Hosting, "batch transform": TransformJobs}
     told = [name for name, _ in README.table("of SageMaker")]
     assert told == [*rooms, "S3, STS, ECR, IAM, logs"]
-    made = Emulator(tmp_path, "http://127.0.0.1:1", "eu-west-1", NativeEngine("x"), list(rooms.values()), {})
+    made = Emulator(tmp_path, "http://127.0.0.1:1", "", "eu-west-1", NativeEngine("x"), list(rooms.values()))
     creates = ("CreateTrainingJob", "CreateEndpoint", "CreateTransformJob")
     assert all(operation in room.operations for operation, room in zip(creates, made.rooms, strict=True))
     made.close()
