@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from byoc.errors import RowError
+from byoc.errors import DataError, RowError
 from byoc.flavors import sklearn
 
 METRICS = ["validation:accuracy"]
@@ -15,13 +15,16 @@ CONTENT_TYPES = ["image/png", "image/jpeg"]
 
 
 def fit(job):
-    """`docker run IMAGE train`: scikit-learn brings the data, 1,797 digits of 8 x 8 grey levels from 0 to 16."""
-    from sklearn.datasets import load_digits
+    """`docker run NAME train`: CSV without a header row, the digit first, then 8 x 8 grey levels from 0 to 16."""
+    import pandas as pd
     from sklearn.model_selection import train_test_split
     from sklearn.svm import SVC
 
-    digits = load_digits()
-    train, test, labels, truth = train_test_split(digits.data, digits.target, random_state=0)
+    files = job.channel("digits", "training").files(".csv")
+    table = pd.concat(pd.read_csv(file, header=None) for file in files).to_numpy()
+    if table.shape[1] != 1 + 64:
+        raise DataError(f"each row must be a digit and 64 grey levels; these have {table.shape[1]} columns")
+    train, test, labels, truth = train_test_split(table[:, 1:], table[:, 0].astype(int), random_state=0)
     model = SVC(gamma=job.hyperparameters.get("gamma", 0.001)).fit(train, labels)
     job.metric("validation:accuracy", model.score(test, truth))
     sklearn.save(model, job.model_dir)
