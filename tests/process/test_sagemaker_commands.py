@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ from tests.program import wait_until
 from tests.sagemaker import IRIS, ROWS, Shell
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -152,6 +152,7 @@ def test_logs_are_read_as_cloudwatch_has_them(running: Running):
     where = {"logGroupName": group, "logStreamName": stream["logStreamName"], "startFromHead": True}
     first = logs.get_log_events(**where, limit=1)
     rest = logs.get_log_events(**where, nextToken=first["nextForwardToken"])
+    assert len(first["events"]) == 1
     lines = [event["message"] for event in [*first["events"], *rest["events"]]]
     file = running.state / "logs/TrainingJobs" / f"{stream['logStreamName']}.log"
     assert lines == [line for line in file.read_text().splitlines() if line]
@@ -160,6 +161,6 @@ def test_logs_are_read_as_cloudwatch_has_them(running: Running):
     found = logs.filter_log_events(logGroupName=group, filterPattern='"training failed"')["events"]
     assert [event["logStreamName"] for event in found] == [stream["logStreamName"]]
     assert group in [each["logGroupName"] for each in logs.describe_log_groups()["logGroups"]]
-    for missing in ({"logGroupName": "/aws/sagemaker/Nothing"}, {"logGroupName": "/aws/sagemaker/../models"}):
+    for missing in ({"logGroupName": "/aws/sagemaker/Nothing"}, {"logGroupName": "/aws/sagemaker/../logs/TrainingJobs"}):
         with pytest.raises(logs.exceptions.ResourceNotFoundException):
             logs.describe_log_streams(**missing)
