@@ -161,6 +161,9 @@ def test_logs_are_read_as_cloudwatch_has_them(running: Running):
     found = logs.filter_log_events(logGroupName=group, filterPattern='"training failed"')["events"]
     assert [event["logStreamName"] for event in found] == [stream["logStreamName"]]
     assert group in [each["logGroupName"] for each in logs.describe_log_groups()["logGroups"]]
-    for missing in ({"logGroupName": "/aws/sagemaker/Nothing"}, {"logGroupName": "/aws/sagemaker/../logs/TrainingJobs"}):
+    for missing in (
+        {"logGroupName": "/aws/sagemaker/Nothing"},
+        {"logGroupName": "/aws/sagemaker/../logs/TrainingJobs"},
+    ):
         with pytest.raises(logs.exceptions.ResourceNotFoundException):
             logs.describe_log_streams(**missing)
