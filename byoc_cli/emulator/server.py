@@ -11,8 +11,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug import Request, Response
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from byoc_cli.emulator.api import refusal
 from byoc_cli.emulator import logs
+from byoc_cli.emulator.api import refusal
 from byoc_cli.emulator.errors import ApiError
 
 if TYPE_CHECKING:
