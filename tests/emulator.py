@@ -9,12 +9,13 @@ import sys
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 
+from byoc_cli.emulator.state import read
 from tests import datasets, program
 
 if TYPE_CHECKING:
@@ -44,15 +45,8 @@ class Running:
     port: int
 
     def client(self, service: str) -> Any:
-        """Return a client of boto3's."""
-        return boto3.client(
-            service,
-            endpoint_url=self.address,
-            region_name=REGION,
-            aws_access_key_id="emulator",
-            aws_secret_access_key="emulator",
-            config=Config(retries={"max_attempts": 0}, read_timeout=70),
-        )
+        """Return a client of boto3's, always the same."""
+        return _client(self.address, service)
 
     @cached_property
     def sagemaker(self) -> Any:
@@ -68,6 +62,17 @@ class Running:
         """Write an object into the bucket of tests; return its URI."""
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
         return f"s3://{BUCKET}/{key}"
+
+    def put_model(self, folder: Path, key: str) -> str:
+        """Pack what is in a folder into an object of the bucket of tests; return its URI."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            archive.add(folder, arcname=".")
+        return self.put(key, packed.getvalue())
+
+    def written(self, group: str = "") -> str:
+        """Return all that containers of a group have written."""
+        return "".join(file.read_text() for file in sorted((self.state / "logs" / group).rglob("*.log")))
 
     def get(self, uri: str) -> bytes:
         """Return an object's content."""
@@ -138,10 +143,27 @@ class Running:
         return command("logs", *([group] if group else []), "--lines", "1000", state=self.state).stdout
 
 
-def command(*words: str, state: Path) -> subprocess.CompletedProcess[str]:
+@cache
+def _client(address: str, service: str) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=address,
+        region_name=REGION,
+        aws_access_key_id="emulator",
+        aws_secret_access_key="emulator",
+        config=Config(retries={"max_attempts": 0}, read_timeout=70),
+    )
+
+
+def command(*words: str, state: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `byoc emulator`."""
     return subprocess.run(
-        [*BYOC, *words, "--state", str(state)], capture_output=True, text=True, check=False, timeout=120, env=environ()
+        [*BYOC, *words, "--state", str(state)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=environ() | variables,
     )
 
 
@@ -151,11 +173,13 @@ def environ() -> dict[str, str]:
 
 
 @contextmanager
-def emulating(folder: Path, *, native: bool = False) -> Iterator[Running]:
+def emulating(folder: Path, *, native: bool = False, **variables: str) -> Iterator[Running]:
     """Run an emulator, with an empty bucket, for the length of a with-block; it leaves nothing behind."""
     state = folder / "emulator"
     port = program.free_port()
-    started = command("start", "--background", "--port", str(port), *(["--native"] if native else []), state=state)
+    started = command(
+        "start", "--background", "--port", str(port), *(["--native"] if native else []), state=state, **variables
+    )
     assert started.returncode == 0, started.stdout + started.stderr
     running = Running(state, f"http://127.0.0.1:{port}", native, port)
     try:
@@ -163,8 +187,9 @@ def emulating(folder: Path, *, native: bool = False) -> Iterator[Running]:
             running.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         yield running
     finally:
+        is_there = read(state) is not None
         stopped = command("stop", state=state)
-    assert stopped.returncode == 0, stopped.stderr
+    assert (stopped.returncode == 0) == is_there, stopped.stderr
 
 
 def put_iris(running: Running, prefix: str = "iris") -> str:

@@ -195,8 +195,9 @@ def test_isolated_hosts_of_two_groups_meet_and_share_the_data(running: Running, 
     )
     wait_for_log(running, "meet", "algo-1 has met all")
     wait_for_log(running, "meet", "algo-2 has met all")
-    network = engine.docker("network", "ls", "--quiet", "--filter", "name=byoc-emulator-").stdout.split()
-    assert engine.docker("network", "inspect", "-f", "{{.Internal}}", *network).stdout.split() == ["true"]
+    names = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
+    (network,) = set(engine.docker("inspect", "-f", names, *containers(running.state)).stdout.split())
+    assert engine.docker("network", "inspect", "-f", "{{.Internal}}", network).stdout.strip() == "true"
     running.sagemaker.stop_training_job(TrainingJobName="meet")
     described = running.ended("meet")
     assert described["TrainingJobStatus"] == "Stopped", described.get("FailureReason")
@@ -205,7 +206,7 @@ def test_isolated_hosts_of_two_groups_meet_and_share_the_data(running: Running, 
     assert json.loads(model["algo-1.json"]) == [everyone, ["0.csv", "2.csv"], "one"]
     assert json.loads(model["algo-2.json"]) == [everyone, ["1.csv"], "two"]
     assert model["same"] in (b"algo-1", b"algo-2")
-    assert engine.docker("network", "ls", "--quiet", "--filter", "name=byoc-emulator-").stdout == ""
+    assert engine.docker("network", "inspect", network, check=False).returncode == 1
 
 
 @pytest.mark.parametrize("wrapper", ["None", "RecordIO"])

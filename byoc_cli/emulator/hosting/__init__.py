@@ -57,6 +57,7 @@ class Hosting(Room):
         stream: str,
         environment: Mapping[str, str] | None = None,
         seconds: float = limits.STARTUP_SECONDS,
+        instance_type: str = "",
     ) -> Instance:
         """Start the containers of a model; return them when they are healthy: the caller's to `close`.
 
@@ -66,12 +67,13 @@ class Hosting(Room):
             stream: of the log: ``name/i-0123``.
             environment: variables beside those of the model, and before them.
             seconds: within which they must be healthy.
+            instance_type: one with a GPU has this machine's.
 
         Raises:
             ApiError: there is no such model.
             StartError: they do not come up; the message is a FailureReason.
         """
-        profile = Profile(group, stream, environment=environment or {}, seconds=seconds)
+        profile = Profile(group, stream, environment=environment or {}, seconds=seconds, instance_type=instance_type)
         instance = Instance(self.emulator, self._models.find(model), profile)
         instance.start()
         return instance

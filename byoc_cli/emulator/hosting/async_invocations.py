@@ -90,11 +90,11 @@ class AsyncInvocations:
             queue = self._queues.setdefault(asked.endpoint, Queue())
         with queue.lock:
             queue.jobs.append(job)
-            if queue.workers < _capacity(live, config):
-                queue.workers += 1
-                self._emulator.background(
-                    lambda: self._work(queue, live, config), f"asynchronous invocations of {asked.endpoint}"
-                )
+            # One more than there may be ends by itself.
+            queue.workers += 1
+        self._emulator.background(
+            lambda: self._work(queue, live, config), f"asynchronous invocations of {asked.endpoint}"
+        )
         headers = {"X-Amzn-SageMaker-OutputLocation": job.output, "x-amzn-RequestId": str(uuid.uuid4())}
         if job.failure:
             headers["X-Amzn-SageMaker-FailureLocation"] = job.failure

@@ -15,6 +15,7 @@ from byoc_cli.emulator.hosting import limits, model_data
 from byoc_cli.emulator.hosting.calls import Call, CallError, call
 from byoc_cli.emulator.hosting.multi_model import Shelf
 from byoc_cli.emulator.storage import StorageError
+from byoc_cli.emulator.training.config import is_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,6 +50,7 @@ class Profile:
         environment: variables beside those of the model.
         seconds: within which it is healthy.
         memory: of it in MB; None is this machine's.
+        instance_type: ``ml.g5.xlarge``: one with a GPU has this machine's.
         is_serverless: whether its root is read-only and its user is not root.
     """
 
@@ -58,6 +60,7 @@ class Profile:
     environment: Mapping[str, str] = field(default_factory=dict)
     seconds: float = limits.STARTUP_SECONDS
     memory: int | None = None
+    instance_type: str = ""
     is_serverless: bool = False
 
 
@@ -211,7 +214,9 @@ class HostedContainer:
 
     def _environment(self) -> dict[str, str]:
         region = self._emulator.region
-        own = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "NVIDIA_VISIBLE_DEVICES": "void"}
+        own = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, **self._emulator.inside_environment}
+        if not is_gpu(self._profile.instance_type):
+            own["NVIDIA_VISIBLE_DEVICES"] = "void"
         if self._is_multi:
             own["SAGEMAKER_MULTI_MODEL"] = "true"
         if self._place is not None:
@@ -220,10 +225,10 @@ class HostedContainer:
 
     def _options(self) -> list[str]:
         """Return options of `docker run`: model data cannot be written, serverless nothing but /tmp can."""
-        options = []
+        options = [*self._emulator.engine.gpus] if is_gpu(self._profile.instance_type) else []
         for name in ("model", "models", "additional-model-data-sources"):
             if (self._ml / name).is_dir():
-                options += ["--mount", f"type=bind,source={self._ml / name},target=/opt/ml/{name},readonly"]
+                options += self._emulator.engine.mount(self._ml / name, f"/opt/ml/{name}", read_only=True)
         if self._profile.memory is not None:
             size = str(self._profile.memory * limits.MEBIBYTE)
             options += ["--memory", size, "--memory-swap", size]

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from byoc_cli.emulator.hosting.instances import Instance
 
-DRAIN_SECONDS = 60
 MOST_SESSIONS = 10_000
 
 
@@ -80,10 +79,10 @@ class Live:
             self._sessions.clear()
             return before
 
-    def retire(self, deployment: Deployment) -> None:
-        """Stop a deployment that serves no more, once its requests are answered."""
+    def retire(self, deployment: Deployment, seconds: float) -> None:
+        """Stop a deployment that serves no more, once its requests are answered or the time is over."""
         with self._changed:
-            self._changed.wait_for(lambda: deployment.users == 0, DRAIN_SECONDS)
+            self._changed.wait_for(lambda: deployment.users == 0, seconds)
         deployment.close()
 
     @contextmanager

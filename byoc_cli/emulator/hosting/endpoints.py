@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from byoc_cli.emulator.errors import ApiError, invalid
+from byoc_cli.emulator.hosting import limits
 from byoc_cli.emulator.hosting.containers import StartError
 from byoc_cli.emulator.hosting.deployments import Deployment, Live
 from byoc_cli.emulator.hosting.updates import check_change, check_deployment_config, retained
@@ -36,14 +37,14 @@ class Endpoints:
         emulator: keeps their records and tags, and runs their containers.
         models: that are served.
         configs: by which they are.
-        limits: of their containers.
+        bounds: of their containers.
     """
 
-    def __init__(self, emulator: Emulator, models: Models, configs: EndpointConfigs, limits: Limits) -> None:
+    def __init__(self, emulator: Emulator, models: Models, configs: EndpointConfigs, bounds: Limits) -> None:
         self._emulator = emulator
         self._models = models
         self._configs = configs
-        self._limits = limits
+        self._memory = bounds.memory
         self._table = emulator.table("endpoint", "endpoint")
         self._live: dict[str, Live] = {name: Live() for name in self._table.names()}
         # One change of an endpoint at a time, and none of two requests for it overlooked.
@@ -141,7 +142,7 @@ class Endpoints:
         def delete() -> None:
             deployment = live.change(None)
             if deployment is not None:
-                live.retire(deployment)
+                live.retire(deployment, limits.ANSWER_SECONDS)
             self._emulator.tags.remove(self._table.arn(name))
             self._live.pop(name, None)
             self._table.remove(name)
@@ -200,14 +201,16 @@ class Endpoints:
             ApiError: a model is gone.
         """
         variants = [
-            Variant(self._emulator, name, each, self._models.find(each["ModelName"]), self._limits.memory)
+            Variant(self._emulator, name, each, self._models.find(each["ModelName"]), self._memory)
             for each in config["ProductionVariants"]
         ]
         deployment, live = Deployment(config, variants), self._live[name]
         deployment.start()
         before = live.change(deployment)
         if before is not None:
-            self._emulator.background(lambda: live.retire(before), f"the old instances of {name}")
+            self._emulator.background(
+                lambda: live.retire(before, limits.LONGEST_SECONDS), f"the old instances of {name}"
+            )
 
     def _watch(self) -> None:
         """Replace instances that have ended, until the emulator ends."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 60
-
 
 class Variant:
     """A production variant; `resize` starts its instances.
@@ -146,6 +144,7 @@ class Variant:
             owner=f"for production variant {self.name}",
             seconds=self.settings.get("ContainerStartupHealthCheckTimeoutInSeconds", own),
             memory=self._memory,
+            instance_type=self.settings.get("InstanceType", ""),
             is_serverless=self.serverless is not None,
         )
 
@@ -191,7 +190,7 @@ def _start(instance: Instance) -> StartError | None:
 
 def _retire(instances: Sequence[Instance]) -> None:
     """Wait for what is being answered, then stop."""
-    end = time.monotonic() + DRAIN_SECONDS
+    end = time.monotonic() + limits.ANSWER_SECONDS
     for each in instances:
         each.drain(end - time.monotonic())
     _close_all(instances)

@@ -52,4 +52,4 @@ def environment(emulator: Emulator, job: Record, host: Host) -> dict[str, str]:
 
 def is_gpu(instance_type: str) -> bool:
     """Whether instances of a type have NVIDIA's GPUs: ``ml.g5.xlarge``, ``ml.p4d.24xlarge``."""
-    return instance_type.split(".")[1][0] in "gp"
+    return instance_type.startswith(("ml.g", "ml.p"))

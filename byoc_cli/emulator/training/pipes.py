@@ -64,8 +64,7 @@ class Feeder:
             while (descriptor := self._opened(epoch)) is not None:
                 # A reader that asks for the next epoch at once is to find it.
                 self._make(epoch + 1)
-                with os.fdopen(descriptor, "wb") as pipe:
-                    self._feed(pipe.fileno(), epoch)
+                self._feed(descriptor, epoch)
                 epoch += 1
         except (StorageError, ApiError, OSError, EOFError) as error:
             self.error = error
@@ -91,12 +90,10 @@ class Feeder:
         return None
 
     def _feed(self, descriptor: int, epoch: int) -> None:
-        """Write an epoch; a reader that closes early has had what it wanted."""
+        """Write an epoch and close the pipe; a reader that closes early has had what it wanted."""
         try:
-            for content in self.contents(epoch):
-                view = memoryview(content)
-                while view:
-                    view = view[os.write(descriptor, view) :]
+            with os.fdopen(descriptor, "wb") as pipe:
+                pipe.writelines(self.contents(epoch))
         except BrokenPipeError:
             pass
 
