@@ -6,6 +6,8 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING
 
+import click
+
 from byoc_cli.docker.log_lines import render
 from byoc_cli.sagemaker.errors import Refused
 
@@ -60,6 +62,8 @@ class LogTail:
         except Refused as error:
             if not error.is_missing:
                 self.problem = f"its log cannot be read: {error.message}"
+        except click.ClickException:
+            return  # nothing answers just now
 
     def last_lines(self) -> list[str]:
         """Return the last lines there are."""
@@ -70,7 +74,8 @@ class LogTail:
 
     def _streams(self) -> list[str]:
         """Return the streams; of an endpoint the newest, since what is older writes on while that fails to start."""
-        narrowed = {"logStreamNamePrefix": self._prefix} if self._prefix else {}
+        latest = {"orderBy": "LastEventTime", "descending": True}
+        narrowed = {"logStreamNamePrefix": self._prefix} if self._prefix else latest
         found = self._cloud.read("logs", "DescribeLogStreams", logGroupName=self._group, limit=STREAMS, **narrowed)
         streams = sorted(found["logStreams"], key=lambda stream: int(stream["creationTime"]))
         return [str(each["logStreamName"]) for each in (streams if self._prefix else streams[-1:])]

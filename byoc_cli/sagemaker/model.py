@@ -124,8 +124,9 @@ class ModelOptions:
             )
         job = self._job(cloud)
         container = dict(current["PrimaryContainer"])
-        if "ModelDataUrl" in container or self.url or self.training_job:
-            container.pop("ModelDataSource", None)  # the same place, told twice
+        _tell_once(container)
+        if self.url or self.training_job:
+            container.pop("ModelDataSource", None)
         if self.image:
             container["Image"] = self.image.uri(cloud)
         elif self.training_job:
@@ -154,3 +155,10 @@ class ModelOptions:
         if self.url:
             return {"ModelDataUrl": store.model(self.url, "models", name)}
         return {"ModelDataUrl": job["ModelArtifacts"]["S3ModelArtifacts"]} if job else {}
+
+
+def _tell_once(container: dict[str, Any]) -> None:
+    """Keep one of the two members that DescribeModel tells the model's place by, of which CreateModel takes one."""
+    source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+    if "ModelDataUrl" in container and source:
+        del container["ModelDataUrl" if source.get("CompressionType") == "None" else "ModelDataSource"]

@@ -56,6 +56,8 @@ def update_endpoint_command(
     """
     if not (asked or hosting):
         raise click.UsageError("nothing is to change; name an image, a model, a variable or how it runs")
+    if given["no_wait"] and given["delete_old"]:
+        raise click.UsageError("--delete-old waits until the new one serves: leave --no-wait out")
     current = endpoint.describe(cloud, endpoint_name)
     check(current, asked, endpoint_name)
     store, made = Bucket(cloud, bucket), named(endpoint_name)

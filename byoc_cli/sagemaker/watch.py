@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from byoc_cli.docker.screen import Screen
+from byoc_cli.sagemaker.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from byoc_cli.sagemaker.log_tail import LogTail
 
 FIRST_SECONDS, MOST_SECONDS = 0.5, 5.0
+PATIENCE_SECONDS = 300.0
 INTERRUPTED = 130
 
 
@@ -54,7 +56,7 @@ class Watch:
         shown = ""
         try:
             while True:
-                answer = self.describe()
+                answer = self._answer(screen)
                 over = self.is_over(answer)
                 self._show_news(screen, answer)
                 state = self.state(answer)
@@ -70,6 +72,23 @@ class Watch:
             stop = f"; to stop it: {self.to_stop}" if self.to_stop else ""
             click.echo(f"\n{self.what} goes on without you{stop}", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
+
+    def _answer(self, screen: Screen) -> Answer:
+        """Ask how it is; where nothing answers, such as after a laptop's sleep, for some minutes again and again.
+
+        Raises:
+            click.ClickException: nothing answers at all, or what does refuses.
+        """
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self.describe()
+            except click.ClickException as error:
+                if isinstance(error, Refused) or time.monotonic() > end:
+                    screen.state("")
+                    raise click.ClickException(f"{error.message}\n{self.what} may well go on without you") from error
+                screen.state(f"{error.message}; trying again")
+                time.sleep(MOST_SECONDS)
 
     def _show_news(self, screen: Screen, answer: Answer) -> None:
         if self.follows and self.tail is not None:

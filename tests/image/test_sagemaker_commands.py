@@ -87,6 +87,15 @@ def test_json_is_sent_as_it_is_and_shown_on_several_lines(shell: Shell, endpoint
     assert '\n      "predicted_label": "setosa"' in told
 
 
+def test_a_streamed_answer_comes_in_pieces(shell: Shell, endpoint: str):
+    done = shell.run("test-endpoint", endpoint, "-mm", "text/csv", "-b", f"@{ROWS}", "--stream")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == shell.good("test-endpoint", endpoint, "-mm", "text/csv", "-b", f"@{ROWS}")
+    assert done.stderr.startswith("first piece after ")
+    error = shell.bad("test-endpoint", endpoint, "-mm", "text/csv", "-b", "1,2", "--stream")
+    assert "the model answered 400: bad_request" in error
+
+
 def test_what_the_model_says_is_wrong_is_shown(shell: Shell, endpoint: str):
     error = shell.bad("test-endpoint", endpoint, "-mm", "text/csv", "-b", "1,2")
     assert error.startswith("Error: the model answered 400: bad_request: row 1: has 2 values, not the 4 expected")

@@ -152,6 +152,7 @@ def test_logs_are_read_as_cloudwatch_has_them(running: Running):
     where = {"logGroupName": group, "logStreamName": stream["logStreamName"], "startFromHead": True}
     first = logs.get_log_events(**where, limit=1)
     rest = logs.get_log_events(**where, nextToken=first["nextForwardToken"])
+    assert len(first["events"]) == 1
     lines = [event["message"] for event in [*first["events"], *rest["events"]]]
     file = running.state / "logs/TrainingJobs" / f"{stream['logStreamName']}.log"
     assert lines == [line for line in file.read_text().splitlines() if line]
@@ -160,6 +161,9 @@ def test_logs_are_read_as_cloudwatch_has_them(running: Running):
     found = logs.filter_log_events(logGroupName=group, filterPattern='"training failed"')["events"]
     assert [event["logStreamName"] for event in found] == [stream["logStreamName"]]
     assert group in [each["logGroupName"] for each in logs.describe_log_groups()["logGroups"]]
-    for missing in ({"logGroupName": "/aws/sagemaker/Nothing"}, {"logGroupName": "/aws/sagemaker/../models"}):
+    for missing in (
+        {"logGroupName": "/aws/sagemaker/Nothing"},
+        {"logGroupName": "/aws/sagemaker/../logs/TrainingJobs"},
+    ):
         with pytest.raises(logs.exceptions.ResourceNotFoundException):
             logs.describe_log_streams(**missing)

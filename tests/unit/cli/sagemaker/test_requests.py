@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from byoc_cli.sagemaker import sagemaker
 from byoc_cli.sagemaker.cloud import UNKNOWN_ACCOUNT, named
+from byoc_cli.sagemaker.update_endpoint import deployment
 
 ACCOUNT = UNKNOWN_ACCOUNT
 REGISTRY = f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com"
@@ -218,3 +219,18 @@ def test_help_has_examples_whose_options_are_there(name):
         _, _, command, *arguments = shlex.split(line)
         options = {option for each in COMMANDS[command].params for option in each.opts}
         assert {word for word in arguments if re.match(r"--?[a-z]", word)} <= options, line
+
+
+def test_a_canary_and_alarms():
+    assert deployment(None, 300, ()) == {}
+    found = deployment(10, 600, ("errors",))["DeploymentConfig"]
+    assert found["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"] == {
+        "Type": "CANARY",
+        "WaitIntervalInSeconds": 600,
+        "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
+    }
+    assert found["AutoRollbackConfiguration"] == {"Alarms": [{"AlarmName": "errors"}]}
+    routing = deployment(None, 60, ("errors",))["DeploymentConfig"]["BlueGreenUpdatePolicy"][
+        "TrafficRoutingConfiguration"
+    ]
+    assert routing == {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 60}
