@@ -69,7 +69,7 @@ lock: ## Re-make the locked requirements from the *.in files
 		$(COMPILE) $$extra -c container/requirements.txt --excludes <(sed -n 's/^# without: //p' $$extra) \
 			-o $${extra%.in}.txt; done
 	$(COMPILE) requirements.in -c container/requirements.txt -o requirements.txt
-	$(COMPILE) tests/sdk/requirements.in -o tests/sdk/requirements.txt
+	for sdk in tests/sdk/*.in; do $(COMPILE) $$sdk -o $${sdk%.in}.txt; done
 	$(COMPILE) requirements-dev.in -c container/requirements.txt $(patsubst %,-c container/extras/%.txt,parquet xgboost lightgbm) \
 		-o requirements-dev.txt
 

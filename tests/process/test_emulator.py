@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -285,6 +286,44 @@ def test_the_rest_of_aws_is_there(running: Running) -> None:
     running.client("iam").create_role(RoleName="byoc", AssumeRolePolicyDocument="{}")
     assert running.client("iam").get_role(RoleName="byoc")["Role"]["Arn"] == emulator.ROLE
     running.client("ecr").create_repository(repositoryName="byoc")
+
+
+def test_its_role_is_one_that_sagemaker_may_take_on(running: Running) -> None:
+    """What SageMaker's own SDK looks at before it uses a role."""
+    role = json.loads(emulator.command("env", "--json", state=running.state).stdout)["SAGEMAKER_ROLE"]
+    iam = running.client("iam")
+    found = iam.get_role(RoleName=role.rpartition("/")[2])["Role"]
+    assert found["Arn"] == role
+    (statement,) = found["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "sagemaker.amazonaws.com"}
+    asked = {"ActionNames": ["s3:PutObject", "s3:GetObject"], "ResourceArns": ["arn:aws:s3:::a/*", "arn:aws:s3:::b/*"]}
+    told = iam.simulate_principal_policy(PolicySourceArn=role, **asked)["EvaluationResults"]
+    assert [(each["EvalActionName"], each["EvalResourceName"], each["EvalDecision"]) for each in told] == [
+        (action, resource, "allowed") for action in asked["ActionNames"] for resource in asked["ResourceArns"]
+    ]
+    assert refused(iam.simulate_principal_policy, PolicySourceArn=f"{role}-2", ActionNames=["s3:GetObject"]) == (
+        "NoSuchEntity",
+        f"Role {role}-2 not found",
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"), [("iam", "list_organizations_features"), ("ecr", "describe_pull_through_cache_rules")]
+)
+def test_what_moto_lacks_is_refused_in_the_services_own_words(running: Running, service: str, operation: str) -> None:
+    """IAM speaks XML, ECR JSON."""
+    code, message = refused(getattr(running.client(service), operation))
+    assert code == "UnknownOperationException"
+    assert f"{operation} action has not been implemented" in message
+
+
+def test_waiters_ask_often_and_as_long_as_ever(running: Running) -> None:
+    told = json.loads(emulator.command("env", "--json", state=running.state).stdout)
+    code = "import boto3; w = boto3.client('sagemaker').get_waiter('training_job_completed_or_stopped').config; print(w.delay, w.max_attempts)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=emulator.environ() | told, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "21600"]
 
 
 def test_env_points_tools_at_it(running: Running) -> None:
