@@ -14,8 +14,9 @@ import click
 
 from byoc_cli.docker.client import find_client
 from byoc_cli.emulator import hosting, iam, page, persistence, server, state, training, transform, waiters
-from byoc_cli.emulator.containers import DockerEngine, NativeEngine
+from byoc_cli.emulator.docker_engine import DockerEngine
 from byoc_cli.emulator.emulator import ACCOUNT, Emulator
+from byoc_cli.emulator.native_engine import NativeEngine
 from byoc_cli.signals import STOP_SIGNALS
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from byoc.serving.errors import RequestError
 from byoc.serving.formats import ANSWERS, REQUESTS
 from byoc.serving.handler import Handler
 from byoc.serving.settings import OUTPUTS, Settings
-from byoc_cli.emulator.containers import NativeEngine
 from byoc_cli.emulator.emulator import Emulator
 from byoc_cli.emulator.hosting import Hosting
+from byoc_cli.emulator.native_engine import NativeEngine
 from byoc_cli.emulator.training import TrainingJobs
 from byoc_cli.emulator.transform import TransformJobs
 from byoc_cli.sagemaker import sagemaker

@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from byoc_cli.emulator.containers import EngineError, NativeEngine, Plan, last_line
+from byoc_cli.emulator.containers import EngineError, Plan, last_line
+from byoc_cli.emulator.native_engine import NativeEngine
 from tests import datasets, program
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from byoc_cli.emulator.containers import NativeEngine
 from byoc_cli.emulator.emulator import Emulator
 from byoc_cli.emulator.errors import ApiError
 from byoc_cli.emulator.hosting import Hosting
+from byoc_cli.emulator.native_engine import NativeEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
