@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import signal
 import threading
 import uuid
@@ -60,10 +59,12 @@ def _run(folder: Path, port: int, region: str, engine: Engine) -> None:
         except OSError as error:
             # Docker Desktop's containers come in at 127.0.0.1 by themselves; elsewhere they have to do without S3.
             log.info("containers reach S3 at %s if at all: %s", inside, error)
-    # An Event's lock may be held by the very wait that a handler interrupts; a SimpleQueue is made for that.
-    told: queue.SimpleQueue[int] = queue.SimpleQueue()
+    # Python may run a handler only after the very wait that it is to end; to this pipe the signal itself writes.
+    told, telling = os.pipe()
+    os.set_blocking(telling, False)
+    signal.set_wakeup_fd(telling)
     for number in STOP_SIGNALS:
-        signal.signal(number, lambda number, _frame: told.put(number))
+        signal.signal(number, lambda _number, _frame: None)
     for each in servers:
         threading.Thread(target=each.serve_forever, name="http", daemon=True).start()
     try:
@@ -75,7 +76,7 @@ def _run(folder: Path, port: int, region: str, engine: Engine) -> None:
         state.write(folder, address, region)
         click.echo(f"SageMaker, S3, STS, ECR and IAM at {address}, and a page for your browser; Ctrl-C stops it")
         click.echo('Next, in another terminal:  eval "$(byoc emulator env)"')
-        told.get()
+        os.read(told, 1)
         click.echo("stopping: containers are removed")
     finally:
         emulator.close()
