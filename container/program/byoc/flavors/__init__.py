@@ -113,9 +113,12 @@ def find(folder: Path) -> Found:
         raise ModelError(
             f"{folder} holds more than one model: {several}; leave one, or define model_fn in your handler"
         )
-    there = ", ".join(file.name for file in files[:10]) or "nothing: the model is not trained yet, or was not mounted"
+    nothing = f"{folder} holds no model that is known by its files"
+    if not files:
+        raise ModelError(f"{nothing} (found: nothing: the model is not trained yet, or was not mounted)")
+    there = ", ".join(file.name for file in files[:10])
     known = ", ".join(f"{' or '.join(flavor.files)} ({flavor.name})" for flavor in FLAVORS[1:])
-    raise ModelError(f"{folder} holds no model that is known by its files (found: {there}). Understood: {known}")
+    raise ModelError(f"{nothing} (found: {there}). Understood: {known}")
 
 
 def load(folder: Path) -> Model:
