@@ -178,6 +178,7 @@ class TrainingEnvironment:
     program: str = ""
     submit_directory: str = ""
     job_name: str = ""
+    hosts_timeout: int = 900
     log_level: int = logging.INFO
 
     @classmethod
@@ -201,6 +202,7 @@ class TrainingEnvironment:
         if current_host not in hosts:
             reader.problems.append(f"resourceconfig.json: current_host {current_host!r} is not in hosts {list(hosts)}")
         level = reader.log_level()
+        hosts_timeout = reader.integer(["BYOC_HOSTS_TIMEOUT"], cls.hosts_timeout, 1, 86_400)
         reader.finish()
         return cls(
             paths=paths,
@@ -216,6 +218,7 @@ class TrainingEnvironment:
             program=environ.get("SAGEMAKER_PROGRAM", ""),
             submit_directory=environ.get("SAGEMAKER_SUBMIT_DIRECTORY", ""),
             job_name=environ.get("TRAINING_JOB_NAME", ""),
+            hosts_timeout=hosts_timeout,
             log_level=level,
         )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
+from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier, is_regressor
 
 from byoc.errors import ConfigurationError, UserError
+from tabular.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,7 +62,8 @@ class Options:
         problem_type: "" to find it from the target.
         validation_fraction: share of the rows held out where the job has no validation channel.
         scale: whether numbers are standardised before the estimator sees them.
-        seed: makes the split and the estimator repeatable.
+        search: candidates for the estimator's parameters, of which cross-validation chooses; None for no search.
+        seed: makes the split, the estimator and the search repeatable.
         parameters: the rest: the estimator's own, by its scikit-learn names.
 
     """
@@ -71,6 +73,7 @@ class Options:
     problem_type: ProblemType | Literal[""] = ""
     validation_fraction: float = 0.2
     scale: bool = False
+    search: Search | None = None
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,8 +91,14 @@ class Options:
             # Some clients write every number as a float.
             if isinstance(own[name], float) and own[name].is_integer():
                 own[name] = int(own[name])
-        options = cls(**own, parameters={name: value for name, value in hyperparameters.items() if name not in own})
-        problems = [text for text in options._problems() if text]
+        parameters = {name: value for name, value in hyperparameters.items() if name not in own}
+        wanted, refused = own.pop("search", None), ""
+        try:
+            search = None if wanted is None else Search.read(wanted)
+        except ValueError as problem:
+            search, refused = None, f"search={wanted!r} {problem}"
+        options = cls(**own, parameters=parameters, search=search)
+        problems = [text for text in (*options._problems(), refused) if text]
         if problems:
             raise ConfigurationError(problems)
         # A wrong parameter should not wait for the data to be read. It is wrong if no kind of problem would take it.
@@ -145,11 +154,12 @@ class Options:
         if not right(estimator):
             raise HyperparameterError(f"estimator={name!r} does not do {problem_type}; choose one that does")
         known = estimator.get_params(deep=False)
+        extremes = self.search.extremes() if self.search else []
         own = sorted(name for name in self.__dataclass_fields__ if name != "parameters")
         problems = [
             f"{parameter}={value!r} is not a hyperparameter of {name}{_nearest(parameter, known)}; it knows "
             f"{', '.join(sorted(known))}, and the algorithm itself {', '.join(own)}"
-            for parameter, value in self.parameters.items()
+            for parameter, value in [*self.parameters.items(), *extremes]
             if parameter not in known
         ]
         if problems:
@@ -159,9 +169,15 @@ class Options:
         if "n_jobs" in known and type(estimator).__module__.startswith(PARALLEL):
             estimator.set_params(n_jobs=cpus)
         problems = [text for text in (_set(estimator, *item) for item in self.parameters.items()) if text]
+        trial = clone(estimator)
+        problems += [f"search: {text}" for text in (_set(trial, *item) for item in extremes) if text]
         if problems:
             raise ConfigurationError(problems)
         return estimator
+
+    def chosen(self, candidate: Mapping[str, Any]) -> Options:
+        """Return the options of a job that was given the candidate's parameters, and has nothing to search."""
+        return replace(self, parameters={**self.parameters, **candidate}, search=None)
 
 
 def find_class(name: str) -> type:

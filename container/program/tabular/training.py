@@ -13,12 +13,14 @@ from sklearn.metrics import accuracy_score, root_mean_squared_error
 from sklearn.model_selection import train_test_split
 
 from byoc.errors import DataError
-from tabular import data, features, fitting, model, pipeline, report
+from tabular import data, features, fitting, model, pipeline, report, search
 from tabular.compile import Outcome, compile_model
 from tabular.evaluate import Evaluation, evaluate
 from tabular.model import TabularModel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from byoc.schema import Schema
@@ -79,6 +81,22 @@ def read(job: Job, options: Options) -> Dataset:
         log.warning("no rows are held out: the metrics tell how well the model knows the rows it was fitted on")
         return Dataset(schema, everything, everything, held_out=False)
     return _split(schema, everything, options)
+
+
+def choose(job: Job, options: Options, dataset: Dataset) -> Options:
+    """Return the options with the parameters that the search finds best, by cross-validation on the training rows."""
+    if options.search is None:
+        return options
+    problem_type = dataset.schema.problem_type
+
+    def make(candidate: Mapping[str, Any]) -> Any:
+        estimator = options.chosen(candidate).make_estimator(problem_type)
+        return pipeline.build(estimator, dataset.schema, scale=options.scale)
+
+    rows = dataset.training
+    stratified = problem_type == "classification"
+    best = search.run(options.search, make, rows.features, rows.labels, job, stratified=stratified, seed=options.seed)
+    return options.chosen(best)
 
 
 def fit(job: Job, options: Options, dataset: Dataset) -> TabularModel:

@@ -1,7 +1,8 @@
-"""Several hosts: their names may not be known to DNS yet when the first of them starts."""
+"""Several hosts: whether Dask spreads the work over them, and their names, which DNS may know late."""
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import socket
 import time
@@ -11,6 +12,8 @@ from byoc.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from byoc.env import TrainingEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +25,29 @@ LONGEST_PAUSE = 30.0
 
 class ClusterError(UserError):
     """Hosts that cannot work together."""
+
+
+def is_spread(environment: TrainingEnvironment) -> bool:
+    """Whether `fit` is to run on the first host alone, with the others working for it; else it runs on each."""
+    if len(environment.hosts) == 1:
+        return False
+    if importlib.util.find_spec("distributed") is None:
+        log.info(
+            "fit runs on each of %d hosts, and the model is that of %s; to spread the work over all of them, build "
+            "the image with the extra 'cluster' (--build-arg EXTRAS=cluster)",
+            len(environment.hosts),
+            environment.hosts[0],
+        )
+        return False
+    for name, channel in environment.channels.items():
+        if channel.get("S3DistributionType") == "ShardedByS3Key":
+            log.warning(
+                "channel '%s' is ShardedByS3Key: fit runs on %s alone, and finds there only this host's share of the "
+                "data; make it FullyReplicated",
+                name,
+                environment.hosts[0],
+            )
+    return True
 
 
 def wait_for_peers(

@@ -16,7 +16,7 @@ from byoc import logs, machine
 from byoc.entry import EntryPoint
 from byoc.env import Paths, TrainingEnvironment
 from byoc.errors import DataError, UserError
-from byoc.training import artifact, channels, cluster, failure, hyperparameters, metrics, script
+from byoc.training import artifact, channels, cluster, dask, failure, hyperparameters, metrics, script
 from byoc.training.checkpoints import Checkpoints
 from byoc.training.stop import StopNotice, Stopped
 
@@ -176,7 +176,13 @@ def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, staging: 
     )
     if len(environment.hosts) > 1:
         log.info("rank %d of %d hosts", environment.hosts.index(environment.current_host), len(environment.hosts))
-    fit(job)
+    if not cluster.is_spread(environment):
+        fit(job)
+    elif environment.is_leader:
+        with dask.leading(environment):
+            fit(job)
+    else:
+        dask.serving(environment, notice)
     notice.finish()
     if not environment.is_leader:
         return []

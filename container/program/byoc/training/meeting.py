@@ -1,0 +1,160 @@
+"""Where a job's hosts meet: each holds a connection to the first one, which tells them at the end how it ended.
+
+A connection that breaks tells of a lost host at once, on either side.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import select
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from byoc.training.cluster import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log = logging.getLogger(__name__)
+
+PORT = 8785
+# Seconds between two tries to reach the first host, doubled from the first to the second.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+# Seconds that a newcomer has to say its name.
+MANNERS = 5.0
+LONGEST_WORD = 4096
+
+
+class Meeting:
+    """The first host's side: everybody who came, and whom it lost since."""
+
+    def __init__(self, hosts: Sequence[str], port: int = PORT) -> None:
+        self.guests: dict[str, socket.socket] = {}
+        self._expected = hosts[1:]
+        self._door = socket.create_server(("", port), backlog=len(hosts))
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        name: tuple[str, int] = self._door.getsockname()
+        return name
+
+    def gather(self, patience: float) -> int:
+        """Wait until all hosts are here; return how many worker processes they have altogether.
+
+        Raises:
+            ClusterError: one is not after ``patience`` seconds.
+
+        """
+        deadline = time.monotonic() + patience
+        workers = 0
+        while missing := [host for host in self._expected if host not in self.guests]:
+            self._door.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                connection, address = self._door.accept()
+            except TimeoutError:
+                raise ClusterError(
+                    f"host {', '.join(missing)} did not come within {patience:.0f} s: it may have failed, see its own "
+                    "log; and in a VPC let the security group allow traffic within itself"
+                ) from None
+            hello = _hear(connection, MANNERS)
+            if hello.get("host") not in missing:
+                log.warning("a stranger at %s is turned away", address[0])
+                connection.close()
+                continue
+            log.info("host %s is here", hello["host"])
+            self.guests[hello["host"]] = connection
+            workers += int(hello["workers"])
+        return workers
+
+    def lost(self) -> list[str]:
+        """Return the hosts that went since the last call; it does not wait."""
+        ready = select.select(self.guests.values(), (), (), 0)[0]
+        gone = [host for host, connection in self.guests.items() if connection in ready]
+        for host in gone:
+            self.guests.pop(host).close()
+        return gone
+
+    def end(self, word: str, reason: str = "") -> None:
+        """Tell all: ``done``, ``stopped``, or ``failed`` with its reason."""
+        for connection in self.guests.values():
+            with suppress(OSError):
+                _say(connection, {"end": word, "reason": reason})
+            connection.close()
+        self._door.close()
+
+
+class Seat:
+    """Another host's side: its connection to the first host."""
+
+    def __init__(self, host: str, leader: str, workers: int, patience: float, port: int = PORT) -> None:
+        """Connect, as soon as the first host's name is known to DNS and it listens.
+
+        Raises:
+            ClusterError: that is not so after ``patience`` seconds.
+
+        """
+        self.leader = leader
+        deadline = time.monotonic() + patience
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                self._connection = socket.create_connection((leader, port), timeout=MANNERS)
+                break
+            except OSError as error:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise ClusterError(
+                        f"host {leader}, which leads, cannot be reached after {patience:.0f} s ({error}): it may have "
+                        "failed, see its own log; and in a VPC let the security group allow traffic within itself"
+                    ) from error
+            log.info("waiting for host %s", leader)
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE)
+        _watch(self._connection)
+        _say(self._connection, {"host": host, "workers": workers})
+
+    def word(self, seconds: float) -> str:
+        """Return how the first host says that it ended, "" where within so many seconds it has not.
+
+        Raises:
+            ClusterError: it failed, or is lost.
+
+        """
+        if not select.select([self._connection], (), (), seconds)[0]:
+            return ""
+        said = _hear(self._connection, MANNERS)
+        if not said:
+            raise ClusterError(f"host {self.leader}, which leads, is lost: see its own log")
+        if said["end"] == "failed":
+            raise ClusterError(f"training failed on host {self.leader}: {said['reason']}")
+        return str(said["end"])
+
+    def close(self) -> None:
+        """Leave."""
+        self._connection.close()
+
+
+def _watch(connection: socket.socket) -> None:
+    """Let the kernel find out within a minute that the other side vanished without a word."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 20), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3)):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _say(connection: socket.socket, message: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _hear(connection: socket.socket, seconds: float) -> dict[str, Any]:
+    """Return the message, {} where there is none: the connection broke, or what came is no message of ours."""
+    connection.settimeout(seconds)
+    with suppress(OSError, ValueError), connection.makefile("rb") as lines:
+        message = json.loads(lines.readline(LONGEST_WORD))
+        _watch(connection)
+        return message if isinstance(message, dict) else {}
+    return {}

@@ -1,0 +1,126 @@
+"""The first host meets the others, loses them, and tells them its end (CONTRACT checks 17 and 18)."""
+
+import json
+import socket
+import threading
+
+import pytest
+
+from byoc.training.cluster import ClusterError
+from byoc.training.meeting import Meeting, Seat
+from tests.program import free_port, wait_until
+
+
+@pytest.fixture
+def port():
+    return free_port()
+
+
+HOSTS = ["algo-1", "algo-10", "algo-2"]
+
+
+@pytest.fixture
+def sit():
+    """Seat all hosts but the first one, each from a thread of its own; give the dictionary that they are put in."""
+    seats, threads = {}, []
+
+    def take(host, workers, port):
+        seats[host] = Seat(host, "localhost", workers, 5, port)
+
+    def fill(hosts, port):
+        threads.extend(threading.Thread(target=take, args=(host, n, port)) for n, host in enumerate(hosts[1:], 1))
+        for thread in threads:
+            thread.start()
+        return seats
+
+    yield fill
+    for thread in threads:
+        thread.join()
+    for seat in seats.values():
+        seat.close()
+
+
+def test_all_come_are_told_the_end_and_bring_their_workers(port, sit):
+    meeting = Meeting(HOSTS, port)
+    seats = sit(HOSTS, port)
+    assert meeting.gather(5) == 1 + 2
+    assert sorted(meeting.guests) == ["algo-10", "algo-2"]
+    wait_until(lambda: len(seats) == 2)
+    assert seats["algo-2"].word(0.01) == ""
+    meeting.end("done")
+    assert [seats[host].word(5) for host in HOSTS[1:]] == ["done", "done"]
+
+
+def test_hosts_may_come_before_the_first_one(port, sit):
+    seats = sit(HOSTS, port)
+    meeting = Meeting(HOSTS, port)
+    meeting.gather(5)
+    meeting.end("stopped")
+    wait_until(lambda: len(seats) == 2)
+    assert seats["algo-10"].word(5) == "stopped"
+
+
+def test_a_failure_is_told_with_its_reason(port, sit):
+    meeting = Meeting(HOSTS, port)
+    seats = sit(HOSTS, port)
+    meeting.gather(5)
+    wait_until(lambda: len(seats) == 2)
+    meeting.end("failed", "DataError: no rows")
+    with pytest.raises(ClusterError, match="failed on host localhost: DataError: no rows"):
+        seats["algo-2"].word(5)
+
+
+def test_who_does_not_come_is_named_and_no_stranger_takes_the_place(port, sit):
+    meeting = Meeting(HOSTS, port)
+    strangers = [b'{"host": "algo-7", "workers": 1}\n', b"GET / HTTP/1.1\r\n\r\n", b"[]\n"]
+    connections = [socket.create_connection(("localhost", port)) for _ in strangers]
+    for connection, said in zip(connections, strangers, strict=True):
+        connection.sendall(said)
+    seats = sit(HOSTS[:2], port)
+    with pytest.raises(ClusterError, match="host algo-2 did not come within 1 s"):
+        meeting.gather(1)
+    assert list(meeting.guests) == ["algo-10"]
+    assert list(seats) == ["algo-10"]
+    meeting.end("failed")
+    for connection in connections:
+        connection.close()
+
+
+def test_a_first_host_that_never_listens_is_named(port):
+    with pytest.raises(ClusterError, match="host localhost, which leads, cannot be reached after 0 s"):
+        Seat("algo-2", "localhost", 1, 0.3, port)
+    with pytest.raises(ClusterError, match=r"host no-such-host\.invalid"):
+        Seat("algo-2", "no-such-host.invalid", 1, 0.3, port)
+
+
+def test_who_goes_is_lost_once(port, sit):
+    meeting = Meeting(HOSTS, port)
+    seats = sit(HOSTS, port)
+    meeting.gather(5)
+    wait_until(lambda: len(seats) == 2)
+    assert meeting.lost() == []
+    seats["algo-10"]._connection.close()
+    assert wait_until(meeting.lost, 5) == ["algo-10"]
+    assert meeting.lost() == []
+    meeting.end("done")
+    assert seats["algo-2"].word(5) == "done"
+
+
+def test_a_first_host_that_goes_without_a_word_is_lost(port, sit):
+    meeting = Meeting(HOSTS[:2], port)
+    seats = sit(HOSTS[:2], port)
+    meeting.gather(5)
+    wait_until(lambda: seats)
+    meeting.guests["algo-10"].close()
+    with pytest.raises(ClusterError, match="host localhost, which leads, is lost"):
+        seats["algo-10"].word(5)
+    meeting.end("done")
+
+
+def test_what_is_said_is_a_line_of_json(port):
+    meeting = Meeting(HOSTS[:2], port)
+    with socket.create_connection(("localhost", port)) as connection:
+        connection.sendall(b'{"host": "algo-10", "workers": 4}\n')
+        assert meeting.gather(5) == 4
+        meeting.end("done")
+        assert json.loads(connection.recv(100)) == {"end": "done", "reason": ""}
