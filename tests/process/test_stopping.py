@@ -83,3 +83,23 @@ def test_a_fit_of_ones_own(
         job.send_signal(signum)
     assert job.wait(SOON) == code
     assert [path.name for path in sorted((base / "model").iterdir()) if path.name != ".staging"] == left
+
+
+def test_a_second_sigterm_ends_a_job_that_still_undoes_things(tmp_path: Path) -> None:
+    """Check 37: what the first one broke off may be compiled code, which another exception would crash."""
+    (tmp_path / "handler.py").write_text(
+        "import time\n"
+        "def fit(job):\n"
+        "    try:\n        print('fitting', flush=True)\n        time.sleep(100)\n"
+        "    finally:\n        print('undoing', flush=True)\n        time.sleep(100)\n"
+        "def handle(data, context): pass\n"
+    )
+    log = tmp_path / "log"
+    variables = environ(write_job(tmp_path / "ml"), BYOC_ENTRY_POINT=str(tmp_path / "handler.py"))
+    with log.open("w") as file:
+        job = subprocess.Popen([sys.executable, str(PROGRAM / "train")], env=variables, stdout=file, stderr=file)
+    for word in ("fitting", "undoing"):
+        wait_until(lambda word=word: word in log.read_text(), what=word)
+        job.send_signal(signal.SIGTERM)
+    assert job.wait(SOON) == TERM
+    assert "SIGTERM again: the job ends at once" in log.read_text()

@@ -40,6 +40,7 @@ class StopNotice:
         self._signum: int | None = None
         self._asked = False
         self._finishing = False
+        self._raised = False
 
     @property
     def requested(self) -> bool:
@@ -77,6 +78,12 @@ class StopNotice:
         if self._asked and not again:
             log.info("%s: stopping after the current step", signal.Signals(signum).name)
             return
+        if self._raised:
+            # What the first one undoes may be compiled code's with threads at work: pandas crashes where a second one
+            # breaks off its waiting for them.
+            log.warning("%s again: the job ends at once", signal.Signals(signum).name)
+            os._exit(128 + signum)
+        self._raised = True
         raise Stopped(signum)
 
     def _watch(self, reader: int) -> None:
