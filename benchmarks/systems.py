@@ -97,6 +97,11 @@ def ours(program: Path = PROGRAM, **variables: str) -> Callable[[Place], Launch]
 
 def with_public_predict(place: Place) -> Launch:
     """Return the launch of ours with the README's `predictor.py`, which calls scikit-learn's `predict` and no more."""
+    return ours(with_predictor(place, LIMITS / "predictor.py"))(place)
+
+
+def with_predictor(place: Place, predictor: Path) -> Path:
+    """Make a program of ours but for its `predictor.py`; return its folder."""
     program = place.folder / "program"
     program.mkdir()
     for path in PROGRAM.iterdir():
@@ -105,8 +110,8 @@ def with_public_predict(place: Place) -> Launch:
             shutil.copy(path, program)
         elif path.name not in ("predictor.py", "__pycache__"):
             (program / path.name).symlink_to(path)
-    shutil.copy(LIMITS / "predictor.py", program)
-    return ours(program)(place)
+    shutil.copy(predictor, program)
+    return program
 
 
 def classic(**variables: str) -> Callable[[Place], Launch]:

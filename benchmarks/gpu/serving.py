@@ -20,7 +20,7 @@ from benchmarks.gpu import card, vision
 from benchmarks.gpu.training import variables
 from benchmarks.models import Request
 from benchmarks.servers import serving
-from benchmarks.systems import PATH, PROGRAM, Launch, System
+from benchmarks.systems import PATH, Launch, System, with_predictor
 from byoc import flavors
 
 if TYPE_CHECKING:
@@ -160,15 +160,7 @@ def _images(task: Task) -> NDArray[Any]:
 
 def _launch(**extra: str) -> Callable[[Place], Launch]:
     def launch(place: Place) -> Launch:
-        program = place.folder / "program"
-        program.mkdir()
-        for path in PROGRAM.iterdir():
-            # Python looks for modules beside the script itself, not beside a link to it.
-            if path.name == "serve":
-                shutil.copy(path, program)
-            elif path.name not in ("predictor.py", "__pycache__"):
-                (program / path.name).symlink_to(path)
-        shutil.copy(Path(__file__).with_name("predictor.py"), program)
+        program = with_predictor(place, Path(__file__).with_name("predictor.py"))
         own = {**variables(place.model.base), **extra}
         own |= {"SAGEMAKER_BIND_TO_PORT": str(place.port), "MODEL_SERVER_WORKERS": str(place.workers)}
         # Without nginx, on a machine where none can be had, gunicorn alone is measured.

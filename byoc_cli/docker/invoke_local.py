@@ -24,16 +24,21 @@ Examples:
 """
 
 
-@click.command("invoke-local", epilog=EPILOG)
-@click.option("-mm", "--mime", default=JSON, show_default=True, help="The body's media type.")
-@click.option(
+mime_option = click.option("-mm", "--mime", default=JSON, show_default=True, help="The body's media type.")
+body_option = click.option(
     "-b",
     "--body",
     required=True,
     metavar="BODY|@FILE|-",
     help="What is sent: text, a file, or standard input; but for JSON a file's path will do.",
 )
-@click.option("--accept", help="Media type of the answer. [default: the server's choice]")
+accept_option = click.option("--accept", help="Media type of the answer. [default: the server's choice]")
+
+
+@click.command("invoke-local", epilog=EPILOG)
+@mime_option
+@body_option
+@accept_option
 @click.option("-p", "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="Port here.")
 def invoke_local_command(mime: str, body: str, accept: str | None, port: int) -> None:
     """POST /invocations to a server on this machine, and show its answer."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from byoc_cli.docker.invoke_local import JSON, header, read_body, readable, write
+from byoc_cli.docker.invoke_local import accept_option, body_option, header, mime_option, read_body, readable, write
 from byoc_cli.sagemaker.bucket import Bucket
 from byoc_cli.sagemaker.invocation import RUNTIME, Invocation
 from byoc_cli.sagemaker.latency import measure
@@ -32,15 +32,9 @@ Examples:
 
 @click.command("test-endpoint", epilog=EPILOG)
 @endpoint_argument
-@click.option("-mm", "--mime", default=JSON, show_default=True, help="The body's media type.")
-@click.option(
-    "-b",
-    "--body",
-    required=True,
-    metavar="BODY|@FILE|-",
-    help="What is sent: text, a file, or standard input; but for JSON a file's path will do.",
-)
-@click.option("--accept", help="Media type of the answer. [default: the server's choice]")
+@mime_option
+@body_option
+@accept_option
 @click.option("-tm", "--target-model", metavar="FILE", help="Which of a multi-model endpoint's models: its file.")
 @click.option("--target-variant", metavar="NAME", help="Which variant. [default: by their weights]")
 @click.option("--stream", is_flag=True, help="Show the answer piece by piece, as it comes.")

@@ -44,7 +44,7 @@ def named(module: ModuleType, name: str) -> Handler:
         raise UserError(f"{module.__name__}.py has no function {name} (found: {there}); name one of them")
 
     def model_fn(_model_dir: str, context: Context) -> None:
-        function(None, context)
+        probe(function, context)
 
     def transform_fn(_model: None, body: bytes, content_type: str, accept: str, context: Context) -> Any:
         return answered(call(function, asked(body, content_type), context=context), accept, context)
