@@ -71,6 +71,10 @@ class Transforming:
         found = self.emulator.keys(prefix)
         return {key.removeprefix(prefix): self.emulator.get(f"s3://{BUCKET}/{key}").decode() for key in found}
 
+    def answered(self, name: str, host: int = 1) -> int:
+        """Return how many requests a host's access log has; nginx names one, too, whose first worker was not there yet."""
+        return self.emulator.logs(f"TransformJobs/{name}/algo-{host}").count("POST /invocations request_id=")
+
     def data_log(self, name: str) -> str:
         return self.emulator.logs(f"TransformJobs/{name}/data-log")
 
@@ -172,7 +176,7 @@ def test_the_request_goes_before_what_the_container_says(transforming, name, mod
     assert described["TransformJobStatus"] == "Completed", described
     assert transforming.outputs(name) == {"a.csv.out": "A\nB\nC\n"}
     assert f"MaxConcurrentTransforms=2, {settled}" in transforming.data_log(name)
-    assert transforming.emulator.logs(f"TransformJobs/{name}/algo-1").count("POST /invocations") == requests
+    assert transforming.answered(name) == requests
 
 
 def test_the_container_is_told_what_the_request_says(transforming):
@@ -199,7 +203,7 @@ def test_requests_go_side_by_side_and_objects_to_instances(transforming):
     assert described["TransformJobStatus"] == "Completed", described
     assert transforming.outputs("meeting") == {f"{name}.csv.out": f"MEET {name.upper()}\n" for name in "abcd"}
     for host in (1, 2):
-        assert transforming.emulator.logs(f"TransformJobs/meeting/algo-{host}").count("POST /invocations") == 2
+        assert transforming.answered("meeting", host) == 2
 
 
 def test_a_fault_is_asked_again_and_a_refusal_is_not(transforming):
