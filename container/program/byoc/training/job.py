@@ -9,15 +9,16 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from byoc import logs, machine
 from byoc.entry import EntryPoint
 from byoc.env import Paths, TrainingEnvironment
 from byoc.errors import DataError, UserError
-from byoc.training import artifact, channels, cluster, dask, failure, hyperparameters, metrics, script
+from byoc.training import artifact, channels, cluster, dask, failure, hyperparameters, metrics, script, torchrun
 from byoc.training.checkpoints import Checkpoints
+from byoc.training.rank import ALONE, Rank
 from byoc.training.stop import StopNotice, Stopped
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ class Job:
     environment: TrainingEnvironment
     model_dir: Path
     notice: StopNotice
+    process: Rank = ALONE
+
+    @property
+    def rank(self) -> int:
+        """Which of the processes that torchrun runs `fit` in this is: from 0 on, whose model is the one kept."""
+        return self.process.number
+
+    @property
+    def world_size(self) -> int:
+        """How many processes torchrun runs `fit` in, on all hosts; 1 without torchrun."""
+        return self.process.count
 
     @cached_property
     def hyperparameters(self) -> dict[str, Any]:
@@ -75,8 +87,12 @@ class Job:
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """What an interrupted job goes on from: ``save(step, state)`` and ``latest()``."""
-        several = len(self.environment.hosts) > 1
-        return Checkpoints(self.environment.checkpoints, self.environment.current_host if several else "")
+        environment = self.environment
+        several = len(environment.hosts) > 1
+        if self.process.folder is None:
+            return Checkpoints(environment.checkpoints, environment.current_host if several else "")
+        host, common = environment.hosts[0] if several else "", self.process.plan()["checkpoints"]
+        return Checkpoints(environment.checkpoints, host, keeps=self.rank == 0, common=common)
 
     @property
     def stopping(self) -> bool:
@@ -85,8 +101,8 @@ class Job:
 
     @cached_property
     def cpus(self) -> int:
-        """The CPUs that the job may use."""
-        return machine.cpus()
+        """The CPUs that the job may use; where torchrun runs several processes on a host, each has its part."""
+        return max(1, machine.cpus() // self.process.local_count)
 
     def wait_for_peers(self) -> None:
         """Wait until all hosts of the job can be found by their names, which may be some seconds after the start.
@@ -98,8 +114,9 @@ class Job:
         cluster.wait_for_peers(self.environment.hosts)
 
     def metric(self, name: str, value: float) -> None:
-        """Report a metric: ``name=value;`` on a line of its own."""
-        metrics.emit(name, value)
+        """Report a metric: ``name=value;`` on a line of its own. Of torchrun's processes the first one does."""
+        if self.rank == 0:
+            metrics.emit(name, value)
 
 
 def run(
@@ -125,22 +142,35 @@ def run(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logs.setup(logging.INFO)
     paths = Paths.from_environ(os.environ)
+    rank = Rank.from_environ(os.environ)
     try:
         environment = TrainingEnvironment.read(os.environ)
         logging.getLogger().setLevel(environment.log_level)
+        if rank:
+            _work(entry, fit, environment, rank, notice)
+            return 0
         # The one place that decides who trains: a script that the job brings along, else the image's own.
         brought = script.find(environment) or script.beside(entry)
-        if brought:
-            names = script.run(brought, environment, notice)
-        else:
-            names = _train(fit if entry.is_own else _fit_of(entry), environment, notice)
+        names = script.run(brought, environment, notice) if brought else _train(entry, fit, environment, notice)
     except Stopped as stop:
         log.warning("stopped by %s before there was a model", stop)
         return 128 + stop.signum
     except BaseException as error:  # noqa: BLE001 - also SystemExit from user code: every end but success has a cause
-        return _fail(error, paths.failure)
+        return _fail(error, rank.tell_failure if rank else partial(failure.write, paths.failure))
     log.info("trained in %.1f s; %s holds %s", time.monotonic() - started, paths.model, ", ".join(names))
     return 0
+
+
+def _work(
+    entry: EntryPoint, fit: Callable[[Job], None], environment: TrainingEnvironment, rank: Rank, notice: StopNotice
+) -> None:
+    """Be one of the processes that torchrun runs `fit` in; `_train`, which started it, sees to the model."""
+    logs.mark(rank=rank.number)
+    if rank.local_number:  # what all of them say is told once a host
+        logging.getLogger().setLevel(max(environment.log_level, logging.WARNING))
+    (fit if entry.is_own else _fit_of(entry))(Job(environment, rank.model_dir(), notice, rank))
+    notice.finish()
+    rank.leave()
 
 
 def _fit_of(entry: EntryPoint) -> Callable[[Job], None]:
@@ -159,16 +189,27 @@ def _fit_of(entry: EntryPoint) -> Callable[[Job], None]:
     return fit
 
 
-def _train(fit: Callable[[Job], None], environment: TrainingEnvironment, notice: StopNotice) -> list[str]:
+def _train(
+    entry: EntryPoint, fit: Callable[[Job], None], environment: TrainingEnvironment, notice: StopNotice
+) -> list[str]:
     """Run the algorithm and put its model in place; return the names in the model folder."""
+    distribution = fit.__globals__.get("DISTRIBUTION", "") if entry.is_own else entry.distribution
+    ranks = len(environment.hosts) * torchrun.processes(environment)
+    if torchrun.is_asked_for(environment, distribution) and ranks > 1:
+        run_fit = partial(torchrun.fit, environment, notice)
+    else:
+        chosen = fit if entry.is_own else _fit_of(entry)
+        run_fit = partial(_fit, chosen, environment, notice)
     staging = artifact.stage(environment.paths.model)
     try:
-        return _fit(fit, environment, staging, notice)
+        run_fit(staging)
+        notice.finish()
+        return artifact.publish(staging) if environment.is_leader else []
     finally:
         artifact.discard(staging)
 
 
-def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, staging: Path, notice: StopNotice) -> list[str]:
+def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, notice: StopNotice, staging: Path) -> None:
     job = Job(environment, staging, notice)
     shown = {name: "<hidden>" if failure.is_secret(name) else value for name, value in job.hyperparameters.items()}
     log.info(
@@ -183,18 +224,14 @@ def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, staging: 
             fit(job)
     else:
         dask.serving(environment, notice)
-    notice.finish()
-    if not environment.is_leader:
-        return []
-    return artifact.publish(staging)
 
 
-def _fail(error: BaseException, file: Path) -> int:
+def _fail(error: BaseException, tell: Callable[[str], None]) -> int:
     text = failure.describe(error, os.environ)
     try:
-        failure.write(file, text)
+        tell(text)
     except OSError as problem:
-        log.error("cannot write %s: %s", file, problem.strerror)  # noqa: TRY400 - the cause follows
+        log.error("cannot write %s: %s", problem.filename, problem.strerror)  # noqa: TRY400 - the cause follows
     if isinstance(error, UserError):
         log.error("training failed: %s", text)
         return error.exit_code
