@@ -6,31 +6,24 @@ then come torchrun's own arguments.
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RENDEZVOUS = "torch.distributed.elastic.rendezvous"
-
 
 def torchrun(arguments: Sequence[str]) -> None:
     """Do what the command `torchrun` does."""
-    from torch.distributed import TCPStore, run  # noqa: PLC0415 - takes seconds, and no other program here needs it
+    from torch.distributed import run  # noqa: PLC0415 - takes seconds, and no other program here needs it
 
     if not _has_libuv():
-        # What the ranks make stores of looks at this variable, what the agents make theirs of does not.
-        os.environ["USE_LIBUV"] = "0"
-        for name in ("static_tcp_rendezvous", "c10d_rendezvous_backend"):
-            module = importlib.import_module(f"{RENDEZVOUS}.{name}")
-            module.TCPStore = partial(TCPStore, use_libuv=False)  # type: ignore[attr-defined]
+        _do_without_libuv()
     run.main(list(arguments))
 
 
@@ -56,6 +49,21 @@ def _has_libuv() -> bool:
     except RuntimeError as error:
         return "libuv" not in str(error)
     return True
+
+
+def _do_without_libuv() -> None:
+    """Have agents and ranks meet without it: PyTorch's variable for that is heeded by a part of PyTorch only."""
+    from torch.distributed import TCPStore  # noqa: PLC0415
+    from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend, static_tcp_rendezvous  # noqa: PLC0415
+
+    def beside(host: str, port: int, *arguments: Any, **options: Any) -> Any:
+        return TCPStore(host, port + 1, *arguments, use_libuv=False, **options)
+
+    # The ranks heed it where they have a store of their own, which then has the port that agents would have.
+    os.environ |= {"USE_LIBUV": "0", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    static_tcp_rendezvous.StaticTCPRendezvous.use_agent_store = False
+    static_tcp_rendezvous.TCPStore = beside
+    c10d_rendezvous_backend.TCPStore = partial(TCPStore, use_libuv=False)
 
 
 if __name__ == "__main__":
