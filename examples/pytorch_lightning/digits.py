@@ -34,7 +34,7 @@ DISTRIBUTION = "torchrun"
 DIGITS, PIXELS = 10, 64
 # SageMaker reads a log: Lightning's hints and its progress bar are for a terminal.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-warnings.filterwarnings("ignore", module="pytorch_lightning")
+warnings.filterwarnings("ignore", module="pytorch_lightning|torch.distributed")
 
 
 class Digits(pl.LightningModule):

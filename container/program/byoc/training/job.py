@@ -201,6 +201,7 @@ def _train(
         chosen = fit if entry.is_own else _fit_of(entry)
         run_fit = partial(_fit, chosen, environment, notice)
     staging = artifact.stage(environment.paths.model)
+    _announce(environment)
     try:
         run_fit(staging)
         notice.finish()
@@ -209,14 +210,17 @@ def _train(
         artifact.discard(staging)
 
 
+def _announce(environment: TrainingEnvironment) -> None:
+    given = hyperparameters.user_values(environment.hyperparameters)
+    shown = {name: "<hidden>" if failure.is_secret(name) else value for name, value in given.items()}
+    host, hosts = environment.current_host, environment.hosts
+    log.info("training on %s with %d CPUs, hyperparameters %s", host, machine.cpus(), shown or "all default")
+    if len(hosts) > 1:
+        log.info("rank %d of %d hosts", hosts.index(host), len(hosts))
+
+
 def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, notice: StopNotice, staging: Path) -> None:
     job = Job(environment, staging, notice)
-    shown = {name: "<hidden>" if failure.is_secret(name) else value for name, value in job.hyperparameters.items()}
-    log.info(
-        "training on %s with %d CPUs, hyperparameters %s", environment.current_host, job.cpus, shown or "all default"
-    )
-    if len(environment.hosts) > 1:
-        log.info("rank %d of %d hosts", environment.hosts.index(environment.current_host), len(environment.hosts))
     if not cluster.is_spread(environment):
         fit(job)
     elif environment.is_leader:

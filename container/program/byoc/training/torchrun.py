@@ -11,6 +11,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,8 @@ PORT = 7777
 POLL = 0.1
 AGENT = Path(__file__).with_name("torchrun_agent.py")
 FIRST_FAILURE = "first.json"
+# What PyTorch puts before each line of a traceback.
+PREFIX = re.compile(r"^\[rank\d+\]: ?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Program:
     """What every rank runs.
 
     Attributes:
-        name: what it is called in messages.
+        name: what it is called in messages; "" where it is the image's own.
         command: its words.
         environ: its variables, but for those that torchrun adds.
         folder: where it runs, None is here.
@@ -90,7 +93,7 @@ def fit(environment: TrainingEnvironment, notice: StopNotice, model_dir: Path) -
     """Run the program that this is once more, as every rank; there it runs `fit`. Raises what `run` does."""
     # Not by SIGTERM: Lightning answers that by a collective call of its own, in the midst of others, and may hang.
     command = [sys.executable, str(Path(sys.argv[0]).resolve())]
-    run(Program("a rank", command, os.environ, stop=signal.SIGINT), environment, notice, model_dir)
+    run(Program("", command, os.environ, stop=signal.SIGINT), environment, notice, model_dir)
 
 
 def run(program: Program, environment: TrainingEnvironment, notice: StopNotice, model_dir: Path | None = None) -> None:
@@ -173,7 +176,7 @@ class Agent:
             start_new_session=True,
         )
         self._listener = Listener(self._process)
-        log.info("torchrun: host %s of %d, %d ranks each", self.host, len(environment.hosts), count)
+        log.info("torchrun: %d hosts of %d ranks each", len(environment.hosts), count)
 
     def ranks(self) -> list[int]:
         """Return the process ids of the ranks that run."""
@@ -199,14 +202,17 @@ class Agent:
             return next((each for each in told if each.is_cause), told[0])
         if not ended:
             return None if ended is None else Outcome("done")
-        name, status = "torchrun", ended
+        name, status = NAME, ended
         with suppress(FileNotFoundError):
             first = json.loads((self._place / FIRST_FAILURE).read_bytes())
-            name, status = f"{self._program.name} ({first['rank']})", int(first["status"])
+            name, status = (
+                " of ".join(filter(None, [f"rank {first['rank']}", self._program.name])),
+                int(first["status"]),
+            )
         signum = notice.signum and (self._program.stop or notice.signum)
         if signum and status in (-signum, 128 + signum):
             return Outcome("stopped")
-        text = explain(name, status, self._listener.text(), outcome.is_cause)
+        text = explain(name, status, PREFIX.sub("", self._listener.text()), outcome.is_cause)
         return Outcome("failed", text, 128 - status if status < 0 else status)
 
     def kill(self) -> None:
