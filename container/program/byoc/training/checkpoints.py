@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from byoc.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +55,16 @@ class Checkpoints:
         folder: where they are; where it does not exist, or is None, the job has none.
         host: names this host's own part of the folder, "" where there is only one host.
         keeps: False only calls what is to be saved, where another rank keeps it: all may have to take part in that.
-        common: the names that count, since all ranks have them; None where all do.
+        common: the names that count beside what is saved here, since all ranks have them; None where all do.
 
     """
 
     def __init__(
-        self, folder: Path | None, host: str = "", *, keeps: bool = True, common: Collection[str] | None = None
+        self, folder: Path | None, host: str = "", *, keeps: bool = True, common: Iterable[str] | None = None
     ) -> None:
         self._root = folder
         self._keeps = keeps
-        self._common = common
+        self._common = None if common is None else frozenset(common)
         self._folder = folder / host if folder is not None else None
         self._saved: list[Path] = []
 
@@ -84,10 +84,10 @@ class Checkpoints:
             key: what the state belongs to, in letters, digits, ``_`` and ``-``: a hash of data and hyperparameters.
 
         """
-        if not self.enabled or self._folder is None:
-            return
-        if not self._keeps:
+        if self._folder is not None and not self._keeps:
             _call(content)
+            return
+        if not self.enabled or self._folder is None:
             return
         unfinished = self._folder / f".{step:012d}.{os.getpid()}.unfinished"
         try:
@@ -112,9 +112,10 @@ class Checkpoints:
                 len(others),
                 self._folder,
             )
+        own = {file.name for file in self._saved}
         for checkpoint in found:
             if checkpoint.key == key:
-                if self._common is not None and checkpoint.file.name not in self._common:
+                if self._common is not None and checkpoint.file.name not in self._common | own:
                     log.warning("checkpoint %s is not on every host, or not sound, and passed over", checkpoint.file)
                     continue
                 if checkpoint.is_sound():
@@ -122,8 +123,10 @@ class Checkpoints:
                 log.warning("checkpoint %s is damaged and passed over", checkpoint.file)
         return None
 
-    def sound(self) -> list[str]:
-        """Return the names of the sound checkpoints of all keys, the newest of them first, so many as are told."""
+    def sound(self) -> list[str] | None:
+        """Return the names of the newest sound checkpoints, of all keys; None where the job keeps none."""
+        if not self.enabled:
+            return None
         newest = sorted(self._find(), key=lambda each: each.file.stat().st_mtime_ns, reverse=True)
         return [each.file.name for each in newest[:MOST_TOLD] if each.is_sound()]
 

@@ -16,9 +16,9 @@ from byoc import logs, machine
 from byoc.entry import EntryPoint
 from byoc.env import Paths, TrainingEnvironment
 from byoc.errors import DataError, UserError
-from byoc.training import artifact, channels, cluster, dask, failure, hyperparameters, metrics, script, torchrun
+from byoc.training import artifact, channels, cluster, dask, failure, hyperparameters, metrics, rank, script, torchrun
 from byoc.training.checkpoints import Checkpoints
-from byoc.training.rank import ALONE, Rank
+from byoc.training.rank import Rank
 from byoc.training.stop import StopNotice, Stopped
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Job:
     environment: TrainingEnvironment
     model_dir: Path
     notice: StopNotice
-    process: Rank = ALONE
+    process: Rank = rank.ALONE
 
     @property
     def rank(self) -> int:
@@ -87,12 +87,12 @@ class Job:
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """What an interrupted job goes on from: ``save(step, state)`` and ``latest()``."""
-        environment = self.environment
-        several = len(environment.hosts) > 1
         if self.process.folder is None:
-            return Checkpoints(environment.checkpoints, environment.current_host if several else "")
-        host, common = environment.hosts[0] if several else "", self.process.plan()["checkpoints"]
-        return Checkpoints(environment.checkpoints, host, keeps=self.rank == 0, common=common)
+            several = len(self.environment.hosts) > 1
+            return Checkpoints(self.environment.checkpoints, self.environment.current_host if several else "")
+        common = self.process.plan()["checkpoints"]
+        folder, host = rank.checkpoints(self.environment)
+        return Checkpoints(None if common is None else folder, host, keeps=self.rank == 0, common=common)
 
     @property
     def stopping(self) -> bool:
@@ -142,12 +142,12 @@ def run(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logs.setup(logging.INFO)
     paths = Paths.from_environ(os.environ)
-    rank = Rank.from_environ(os.environ)
+    own = Rank.from_environ(os.environ)
     try:
         environment = TrainingEnvironment.read(os.environ)
         logging.getLogger().setLevel(environment.log_level)
-        if rank:
-            _work(entry, fit, environment, rank, notice)
+        if own:
+            _work(entry, fit, environment, own, notice)
             return 0
         # The one place that decides who trains: a script that the job brings along, else the image's own.
         brought = script.find(environment) or script.beside(entry)
@@ -156,21 +156,21 @@ def run(
         log.warning("stopped by %s before there was a model", stop)
         return 128 + stop.signum
     except BaseException as error:  # noqa: BLE001 - also SystemExit from user code: every end but success has a cause
-        return _fail(error, rank.tell_failure if rank else partial(failure.write, paths.failure))
+        return _fail(error, own.tell_failure if own else partial(failure.write, paths.failure))
     log.info("trained in %.1f s; %s holds %s", time.monotonic() - started, paths.model, ", ".join(names))
     return 0
 
 
 def _work(
-    entry: EntryPoint, fit: Callable[[Job], None], environment: TrainingEnvironment, rank: Rank, notice: StopNotice
+    entry: EntryPoint, fit: Callable[[Job], None], environment: TrainingEnvironment, own: Rank, notice: StopNotice
 ) -> None:
     """Be one of the processes that torchrun runs `fit` in; `_train`, which started it, sees to the model."""
-    logs.mark(rank=rank.number)
-    if rank.local_number:  # what all of them say is told once a host
+    logs.mark(rank=own.number)
+    if own.local_number:  # what all of them say is told once a host
         logging.getLogger().setLevel(max(environment.log_level, logging.WARNING))
-    (fit if entry.is_own else _fit_of(entry))(Job(environment, rank.model_dir(), notice, rank))
+    (fit if entry.is_own else _fit_of(entry))(Job(environment, own.model_dir(), notice, own))
     notice.finish()
-    rank.leave()
+    own.leave()
 
 
 def _fit_of(entry: EntryPoint) -> Callable[[Job], None]:

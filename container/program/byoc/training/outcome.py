@@ -73,7 +73,7 @@ class Hosts(Protocol):
     """All hosts of a job, as one of them sees them.
 
     Attributes:
-        checkpoints: the names of those that all hosts have; None where there is only one host.
+        checkpoints: the names of those that all hosts have; None where the job keeps none.
 
     """
 
@@ -89,9 +89,8 @@ class Hosts(Protocol):
 class Alone:
     """The only host."""
 
-    checkpoints: Sequence[str] | None = None
-
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, checkpoints: Sequence[str] | None) -> None:
+        self.checkpoints = checkpoints
         self._host = host
         self._own: Outcome | None = None
 
@@ -107,10 +106,10 @@ class Alone:
 class Leader:
     """The first host: it hears of all ends and decides."""
 
-    def __init__(self, host: str, meeting: Meeting, checkpoints: Sequence[str]) -> None:
+    def __init__(self, host: str, meeting: Meeting, checkpoints: Sequence[str] | None) -> None:
         """Take what all who have come have in common, and let them start."""
-        theirs = [hello.get("checkpoints", ()) for hello in meeting.hellos.values()]
-        self.checkpoints: Sequence[str] | None = [name for name in checkpoints if all(name in each for each in theirs)]
+        theirs = [hello.get("checkpoints") or () for hello in meeting.hellos.values()]
+        self.checkpoints = checkpoints and [name for name in checkpoints if all(name in each for each in theirs)]
         self._host = host
         self._meeting = meeting
         self._ends: dict[str, Outcome] = {}
@@ -184,7 +183,7 @@ class Guest:
 
 
 @contextmanager
-def gathered(environment: TrainingEnvironment, checkpoints: Sequence[str]) -> Iterator[Hosts]:
+def gathered(environment: TrainingEnvironment, checkpoints: Sequence[str] | None) -> Iterator[Hosts]:
     """Meet all hosts, each with the names of its checkpoints; however the block ends, the others are told.
 
     Raises:
@@ -193,7 +192,7 @@ def gathered(environment: TrainingEnvironment, checkpoints: Sequence[str]) -> It
     """
     host, hosts = environment.current_host, environment.hosts
     if len(hosts) == 1:
-        yield Alone(host)
+        yield Alone(host, checkpoints)
     elif environment.is_leader:
         meeting = Meeting(hosts)
         end = Outcome("failed")
@@ -209,7 +208,7 @@ def gathered(environment: TrainingEnvironment, checkpoints: Sequence[str]) -> It
             told = end.message()
             meeting.end(told["end"], told["reason"], host, PARTING)
     else:
-        seat = Seat(host, hosts[0], 1, environment.hosts_timeout, checkpoints=list(checkpoints))
+        seat = Seat(host, hosts[0], 1, environment.hosts_timeout, checkpoints=checkpoints)
         try:
             yield Guest(host, seat)
         except BaseException as error:

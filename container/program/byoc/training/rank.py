@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from byoc.env import TrainingEnvironment
+
 # Names the folder in which a host's ranks find their plan and leave why they failed.
 FOLDER = "BYOC_RANKS"
 PLAN = "plan.json"
@@ -81,6 +83,11 @@ class Rank:
 
 
 ALONE = Rank()
+
+
+def checkpoints(environment: TrainingEnvironment) -> tuple[Path | None, str]:
+    """Return the folder of checkpoints and whose part of it all ranks use: that of the host of the first one."""
+    return environment.checkpoints, environment.hosts[0] if len(environment.hosts) > 1 else ""
 
 
 def failures(folder: Path) -> Iterator[str]:

@@ -110,7 +110,7 @@ def run(program: Program, environment: TrainingEnvironment, notice: StopNotice, 
             "torchrun needs PyTorch, which this image does not have: build it with --extra torch "
             "(--build-arg EXTRAS=torch), or on a base image with PyTorch"
         )
-    found = Checkpoints(environment.checkpoints, environment.hosts[0]).sound() if model_dir else []
+    found = Checkpoints(*rank.checkpoints(environment)).sound() if model_dir else None
     with tempfile.TemporaryDirectory(prefix="byoc-ranks-") as place, outcome.gathered(environment, found) as hosts:
         plan = {"model_dir": str(model_dir or ""), "checkpoints": hosts.checkpoints}
         (Path(place) / rank.PLAN).write_text(json.dumps(plan))
@@ -205,10 +205,8 @@ class Agent:
         name, status = NAME, ended
         with suppress(FileNotFoundError):
             first = json.loads((self._place / FIRST_FAILURE).read_bytes())
-            name, status = (
-                " of ".join(filter(None, [f"rank {first['rank']}", self._program.name])),
-                int(first["status"]),
-            )
+            name, status = f"rank {first['rank']}", int(first["status"])
+            name += f" of {self._program.name}" if self._program.name else ""
         signum = notice.signum and (self._program.stop or notice.signum)
         if signum and status in (-signum, 128 + signum):
             return Outcome("stopped")
