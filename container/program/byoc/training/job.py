@@ -134,15 +134,22 @@ def run(
         names = metric_names if entry.is_own else getattr(entry.load(), "METRICS", ())
         sys.stdout.write(json.dumps(metrics.definitions(names), indent=2) + "\n")
         return 0
-    started = time.monotonic()
     notice = StopNotice()
     notice.install()
     # Read by OpenMP when an algorithm first loads it. Threads that wait by spinning keep each other from the CPUs where
     # there are more threads than CPUs: training then takes ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logs.setup(logging.INFO)
-    paths = Paths.from_environ(os.environ)
     own = Rank.from_environ(os.environ)
+    code = _run(entry, fit, own, notice)
+    if own:
+        own.leave(code)
+    return code
+
+
+def _run(entry: EntryPoint, fit: Callable[[Job], None], own: Rank | None, notice: StopNotice) -> int:
+    started = time.monotonic()
+    paths = Paths.from_environ(os.environ)
     try:
         environment = TrainingEnvironment.read(os.environ)
         logging.getLogger().setLevel(environment.log_level)
@@ -170,7 +177,6 @@ def _work(
         logging.getLogger().setLevel(max(environment.log_level, logging.WARNING))
     (fit if entry.is_own else _fit_of(entry))(Job(environment, own.model_dir(), notice, own))
     notice.finish()
-    own.leave()
 
 
 def _fit_of(entry: EntryPoint) -> Callable[[Job], None]:

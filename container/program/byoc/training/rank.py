@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,11 +77,15 @@ class Rank:
         unfinished.rename(self.folder / f"{FAILURE}{self.number}")
 
     @staticmethod
-    def leave() -> None:
-        """End the connections to the others, if `fit` made some and left them open."""
-        distributed = sys.modules.get("torch.distributed")
-        if distributed is not None and distributed.is_available() and distributed.is_initialized():
-            distributed.destroy_process_group()
+    def leave(code: int) -> NoReturn:
+        """End the process with what was to be done at its end, but for taking PyTorch's connections down.
+
+        That may wait forever: gloo's threads are waited for with Python's lock held, which they may themselves want.
+        """
+        atexit._run_exitfuncs()  # noqa: SLF001 - as the interpreter does; there is no other name for it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 ALONE = Rank()

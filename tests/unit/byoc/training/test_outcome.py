@@ -39,12 +39,10 @@ def quick(monkeypatch):
     """Grace is as long as a test may take, unless a test says otherwise; each test has a port of its own."""
     monkeypatch.setattr(outcome, "GRACE", 60.0)
     monkeypatch.setattr(outcome, "PARTING", 1.0)
+    port = free_port()
     for function in (meeting.Meeting.__init__, meeting.Seat.__init__):
-        defaults = tuple(PORT if each == meeting.PORT else each for each in function.__defaults__)
+        defaults = tuple(port if each == meeting.PORT else each for each in function.__defaults__)
         monkeypatch.setattr(function, "__defaults__", defaults)
-
-
-PORT = free_port()
 
 
 class Host(threading.Thread):
@@ -170,6 +168,7 @@ def test_where_the_first_host_keeps_no_checkpoints_nobody_does():
     first, second = Host(HOSTS[0], HOSTS[:2], None), Host(HOSTS[1], HOSTS[:2], ["1.a"])
     for each in (first, second):
         each.given = DONE
+    for each in (first, second):
         assert each.over() == (HOSTS[0], "done", "")
         assert each.common is None
 

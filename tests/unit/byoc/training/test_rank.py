@@ -13,11 +13,13 @@ from tests.program import PROGRAM, environ, write_job
 
 VARIABLES = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
 FIT = """
-import sys, warnings
+import atexit, sys, threading, time, warnings
 from byoc.training import run
 
 def fit(job):
     warnings.warn("of every rank")
+    atexit.register(print, "at exit")
+    threading.Thread(target=time.sleep, args=(600,)).start()
     job.metric("loss", 0.5)
     job.checkpoints.save(1, lambda file: (file.write_text("state"), print("takes part in saving")))
     print(job.rank, job.world_size, job.model_dir, job.cpus)
@@ -62,8 +64,8 @@ def run(base, place, hyperparameters=None, **variables):
 def test_the_first_rank_keeps_model_metrics_and_checkpoints(tmp_path):
     done = run(tmp_path / "ml", tmp_path / "ranks", RANK="0", LOCAL_RANK="0")
     assert done.returncode == 0, done.stderr
-    saving, told = done.stdout.splitlines()[1:]
-    assert done.stdout.startswith("loss=0.5;\n")
+    reported, saving, told, last = done.stdout.splitlines()
+    assert (reported, last) == ("loss=0.5;", "at exit")
     assert saving == "takes part in saving"
     assert told.startswith(f"0 4 {tmp_path / 'ml/staging'} ")
     assert (tmp_path / "ml/staging/model").read_text() == "whole"
