@@ -126,7 +126,8 @@ def fit(job: Job) -> None:
         min_epochs=0,
         num_nodes=hosts,
         devices=job.world_size // hosts,
-        strategy="ddp" if job.world_size > 1 else "auto",
+        # Plain "ddp" adds gradients up in another order after its first step: a job that goes on would take that again.
+        strategy="ddp_find_unused_parameters_true" if job.world_size > 1 else "auto",
         use_distributed_sampler=False,
         precision=precision(),
         callbacks=[Reporter(job, key)],

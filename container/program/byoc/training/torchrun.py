@@ -228,19 +228,19 @@ class Agent:
 
 def _arguments(environment: TrainingEnvironment, count: int) -> list[str]:
     hosts = environment.hosts
-    shape = [f"--nnodes={len(hosts)}", f"--nproc-per-node={count}"]
-    if len(hosts) == 1:
-        return [*shape, "--standalone"]
-    number = hosts.index(environment.current_host)
-    return [*shape, f"--node-rank={number}", f"--master-addr={hosts[0]}", f"--master-port={PORT}"]
+    # Alone, a host may have no network, and may not know its own name.
+    meeting_point = hosts[0] if len(hosts) > 1 else "127.0.0.1"
+    return [
+        *(f"--nnodes={len(hosts)}", f"--nproc-per-node={count}"),
+        f"--node-rank={hosts.index(environment.current_host)}",
+        *(f"--master-addr={meeting_point}", f"--master-port={PORT}"),
+    ]
 
 
 def _variables(environment: TrainingEnvironment, count: int) -> dict[str, str]:
     """Return what PyTorch reads; what the image or the job has set already is left."""
-    variables = {"OMP_NUM_THREADS": str(max(1, machine.cpus() // count))}
-    if len(environment.hosts) > 1:
-        interface = environment.network_interface
-        if not Path("/sys/class/net", interface).exists():
-            raise ClusterError(f"network_interface_name={interface!r} cannot be used: this host has none of that name")
-        variables |= {"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}
-    return variables
+    interface = environment.network_interface if len(environment.hosts) > 1 else "lo"
+    if not Path("/sys/class/net", interface).exists():
+        raise ClusterError(f"network_interface_name={interface!r} cannot be used: this host has none of that name")
+    threads = str(max(1, machine.cpus() // count))
+    return {"OMP_NUM_THREADS": threads, "GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface}
