@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import datasets, emulator, engine
-from tests.image.test_cluster import BEGUN, LONG, SHORT, SPACE
+from tests.image.test_cluster import BEGUN, KILL, LONG, SHORT, SPACE
 from tests.image.test_emulator_training import containers, wait_for_log
 from tests.sagemaker import Shell
 
@@ -42,7 +42,7 @@ def begin(made: Running, image: str, name: str) -> None:
     channel = made.channel("training", f"s3://{emulator.BUCKET}/digits", S3DataDistributionType="FullyReplicated")
     job: dict[str, Any] = {"InputDataConfig": [channel], "ResourceConfig": {"InstanceCount": 3}}
     made.sagemaker.create_training_job(**made.job(name, image, HyperParameters=hyperparameters(LONG), **job))
-    wait_for_log(made, name, BEGUN)
+    wait_for_log(made, name, BEGUN, 150)
 
 
 def test_the_command_trains_on_three_hosts(running: Running, wide: str, tmp_path: Path) -> None:
@@ -56,18 +56,28 @@ def test_the_command_trains_on_three_hosts(running: Running, wide: str, tmp_path
     described = running.describe("wide")
     metrics = {each["MetricName"]: each["Value"] for each in described["FinalMetricDataList"]}
     assert 0.5 < metrics["search:best_score"] < 1
-    assert f"search:best_score={metrics['search:best_score']:g}"[:24] in running.logs("wide")
     archive = running.untar(described["ModelArtifacts"]["S3ModelArtifacts"])
     assert set(archive) == {"metrics.json", "model.onnx", "model.skops", "schema.json"}
 
 
-def test_the_loss_of_the_first_host_is_the_jobs_failure(running: Running, wide: str) -> None:
+def test_the_loss_of_a_host_is_the_jobs_failure(running: Running, wide: str) -> None:
+    """A job ends with any of its hosts, even where the others could go on."""
     begin(running, wide, "lost")
-    (leader,) = [each for each in containers(running.state) if hostname(each) == "algo-1"]
-    engine.docker("kill", leader)
+    (host,) = (each for each in containers(running.state) if hostname(each) == "algo-3")
+    engine.docker("kill", host)
     described = running.ended("lost")
     assert described["TrainingJobStatus"] == "Failed"
-    assert described["FailureReason"] == ""
+    assert described["FailureReason"].startswith("ClientError: Please use an instance type with more memory")
+    assert described["FailureReason"].endswith("exit code: 137")
+
+
+def test_the_loss_of_the_scheduler_is_the_jobs_failure(running: Running, wide: str) -> None:
+    begin(running, wide, "unscheduled")
+    (host,) = (each for each in containers(running.state) if hostname(each) == "algo-1")
+    engine.Container(host).python(KILL, "dask_scheduler")
+    described = running.ended("unscheduled")
+    assert described["TrainingJobStatus"] == "Failed"
+    assert "ClusterError: the Dask scheduler ended with code -9, exit code: 1" in described["FailureReason"]
 
 
 def hostname(container: str) -> str:
