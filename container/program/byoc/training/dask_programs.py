@@ -28,6 +28,16 @@ LOOKING = 120
 ENDING = 3.0
 
 
+# Dask's settings; a variable of the job's own takes precedence.
+SETTINGS = {
+    "DASK_LOGGING__DISTRIBUTED": "warning",
+    # It would take copies of data from workers that do not need them just now, until the last is lost with its host.
+    "DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START": "false",
+    # A worker that holds too much memory between its tasks would wait for ever, and the job with it.
+    "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "false",
+}
+
+
 @dataclass(frozen=True)
 class Size:
     """How a host works: processes, the threads of each, and the bytes of memory of each."""
@@ -79,7 +89,7 @@ def _start(program: str, *arguments: str) -> subprocess.Popen[bytes]:
     # What `fit` sends is found there: its own modules, and those of the user's entry point.
     code = str(EntryPoint.from_environ(os.environ).file.parent)
     environ = {
-        "DASK_LOGGING__DISTRIBUTED": "warning",
+        **SETTINGS,
         **os.environ,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys([code, *filter(None, sys.path)])),
     }
