@@ -141,7 +141,8 @@ class Seat:
             time.sleep(min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE)
         _watch(self._connection)
-        _say(self._connection, {"host": host, "workers": workers, **facts})
+        # Where it breaks already, `word` tells.
+        self.tell({"host": host, "workers": workers, **facts})
 
     def word(self, seconds: float) -> str:
         """Return how the first host says that it ended, "" where within so many seconds it has not.
