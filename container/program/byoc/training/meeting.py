@@ -92,23 +92,10 @@ class Meeting:
             with suppress(OSError):
                 _say(connection, message)
 
-    def end(self, word: str, reason: str = "", host: str = "", linger: float = 0) -> None:
-        """Tell all: ``done``, ``stopped``, or ``failed`` with its reason, on which host where it is not this one.
-
-        Args:
-            word: which of them.
-            reason: of a failure.
-            host: where that was.
-            linger: seconds in which guests may go first; what one says meanwhile would else undo what it is told here.
-
-        """
+    def end(self, word: str, reason: str = "", host: str = "") -> None:
+        """Tell all: ``done``, ``stopped``, or ``failed`` with its reason, on which host where it is not this one."""
         self.tell({"end": word, "reason": reason, **({"host": host} if host else {})})
-        deadline = time.monotonic() + linger
         for connection in self.guests.values():
-            with suppress(OSError):
-                connection.settimeout(max(0.0, deadline - time.monotonic()))
-                while linger and connection.recv(LONGEST_WORD):
-                    pass
             connection.close()
         self._door.close()
 

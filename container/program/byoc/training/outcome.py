@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # Seconds to hear of a cause, where all that is known is that ranks can no longer reach one another.
 GRACE = 3.0
-# Seconds in which all hosts may take their leave.
-PARTING = 3.0
 # How long the reason is that other hosts are told.
 LONGEST_REASON = 500
 LOST = "the host is lost, see its own log"
@@ -206,7 +204,7 @@ def gathered(environment: TrainingEnvironment, checkpoints: Sequence[str] | None
             raise
         finally:
             told = end.message()
-            meeting.end(told["end"], told["reason"], host, PARTING)
+            meeting.end(told["end"], told["reason"], host)
     else:
         seat = Seat(host, hosts[0], 1, environment.hosts_timeout, checkpoints=checkpoints)
         try:

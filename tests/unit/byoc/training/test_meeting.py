@@ -185,10 +185,7 @@ def test_a_guest_that_speaks_meanwhile_still_hears_the_end(port, sit):
     seats = sit(HOSTS[:2], port)
     meeting.gather(5)
     wait_until(lambda: seats)
-    ending = threading.Thread(target=meeting.end, args=("failed", "enough", "algo-1", 5))
     seats["algo-10"].tell({"end": "done"})
-    ending.start()
+    meeting.end("failed", "enough", "algo-1")
     with pytest.raises(ClusterError, match="failed on host algo-1: enough"):
         seats["algo-10"].word(5)
-    seats["algo-10"].close()
-    ending.join()
