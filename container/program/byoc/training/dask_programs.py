@@ -80,6 +80,8 @@ def _start(program: str, *arguments: str) -> subprocess.Popen[bytes]:
     code = str(EntryPoint.from_environ(os.environ).file.parent)
     environ = {
         "DASK_LOGGING__DISTRIBUTED": "warning",
+        # A worker that waits for memory of its own program's waits for ever; one that needs more is ended, and told of.
+        "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False",
         **os.environ,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys([code, *filter(None, sys.path)])),
     }

@@ -115,20 +115,26 @@ class DaskHosts:
 
     def __init__(self, client: Any, names: Iterable[str]) -> None:
         self._client = client
-        threads = {each["name"]: each["nthreads"] for each in client.scheduler_info(n_workers=-1)["workers"].values()}
+        found = client.scheduler_info(n_workers=-1)["workers"].values()
         # A host with several worker processes has numbered them: algo-1-0, algo-1-1.
-        self._workers = {host: [name for name in threads if host in (name, name.rpartition("-")[0])] for host in names}
-        self.threads = {host: sum(threads[name] for name in workers) for host, workers in self._workers.items()}
+        workers = {
+            host: [each for each in found if host in (each["name"], each["name"].rpartition("-")[0])] for host in names
+        }
+        self.threads = {host: sum(each["nthreads"] for each in own) for host, own in workers.items()}
+        # Tasks are for a host and not for its workers, for one that is started anew has another address.
+        self._addresses = {host: own[0]["host"] for host, own in workers.items()}
 
     def start(self, host: str, function: Callable[..., Any], *arguments: Any) -> Future:
         """See `Hosts`."""
-        future: Future = self._client.submit(function, *arguments, workers=self._workers[host], pure=False)
+        future: Future = self._client.submit(function, *arguments, workers=[self._addresses[host]], pure=False)
         return future
 
     def join(self, host: str, function: Callable[..., T], state: Any, found: Future) -> T:
         """See `Hosts`; what is lost with a worker is computed again by the one started in its place."""
         # The state is small, and comes back each time: a chain of them would be lost, or computed again, as a whole.
-        joined = self._client.submit(function, state, found, workers=self._workers[host], pure=False, priority=URGENT)
+        joined = self._client.submit(
+            function, state, found, workers=[self._addresses[host]], pure=False, priority=URGENT
+        )
         result: T = joined.result()
         return result
 
