@@ -52,6 +52,13 @@ def is_sharded(job: Job) -> bool:
     return channel is not None and cluster.is_led(environment) and cluster.is_sharded(environment, channel.name)
 
 
+def is_wanted(job: Job, options: Options) -> bool:
+    """Whether to learn block by block; where that leaves data out, the log tells."""
+    if is_sharded(job) and not options.incremental:
+        log.warning("incremental=false: the other hosts' shares of the data, ShardedByS3Key, are not learned from")
+    return bool(options.incremental)
+
+
 def train(job: Job, options: Options) -> None:
     """Read, learn, judge and save.
 
@@ -72,13 +79,13 @@ def train(job: Job, options: Options) -> None:
 
         rows = table("training", "train")
         validation = table("validation") if job.optional_channel("validation") else None
-        run = _Run.of(job, options, rows, validation)
+        run = Run.of(job, options, rows, validation)
         run.learn()
         run.save()
 
 
 @dataclass
-class _Run:
+class Run:
     """A training: the model as it becomes, the rows, and what is done with them.
 
     Attributes:
@@ -103,7 +110,7 @@ class _Run:
     sample: list[Rows] = field(default_factory=list)
 
     @classmethod
-    def of(cls, job: Job, options: Options, table: Table, validation: Table | None) -> _Run:
+    def of(cls, job: Job, options: Options, table: Table, validation: Table | None) -> Run:
         """Learn what the rows look like, and make a model for them that has learned nothing yet.
 
         Statistics are of all rows, those held out too, as a schema is that is learned in memory.

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +15,6 @@ ESTIMATORS = (
     "SGDClassifier",
     "SGDRegressor",
     "Perceptron",
-    "PassiveAggressiveClassifier",
-    "PassiveAggressiveRegressor",
     "GaussianNB",
     "BernoulliNB",
     "MultinomialNB",
@@ -55,7 +53,7 @@ def refusal(estimator: Any, given: Mapping[str, Any]) -> str:
     trial = clone(estimator)
     if isinstance(trial.get_params().get("class_weight"), dict):
         trial.set_params(class_weight=None)  # by labels, which are not known yet
-    labels = {"classes": [0, 1]} if hasattr(trial, "predict_log_proba") or hasattr(trial, "classes_") else {}
+    labels = {"classes": [0, 1]} if is_classifier(trial) else {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

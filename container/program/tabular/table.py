@@ -16,7 +16,8 @@ import pandas as pd
 from byoc import aialgs
 from byoc.errors import DataError
 from byoc.training import cluster, hosts
-from tabular import blocks, data, features, learner
+from tabular import blocks as cutting
+from tabular import data, features, learner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,8 +55,10 @@ class Table:
     digest: str
 
     @classmethod
-    def find(cls, channel: Channel, workers: Hosts, environment: TrainingEnvironment, scratch: Path) -> Table:
-        """Cut a channel's files into blocks, on the hosts that have them.
+    def find(
+        cls, channel: Channel, workers: Hosts, environment: TrainingEnvironment, scratch: Path, size: int = cutting.SIZE
+    ) -> Table:
+        """Cut a channel's files into blocks of so many bytes, on the hosts that have them.
 
         Raises:
             DataError: a file cannot be read or does not fit the others, or the channel holds something else.
@@ -69,8 +72,8 @@ class Table:
         sharded = len(workers.threads) > 1 and cluster.is_sharded(environment, channel.name)
         leader = next(iter(workers.threads))
         files = hosts.each(workers, data.files_of, channel) if sharded else {leader: data.files_of(channel)}
-        first = blocks.layout_of(channel)
-        cut = partial(blocks.cut, channel=channel, first=first, scratch=scratch)
+        first = cutting.layout_of(channel)
+        cut = partial(cutting.cut, channel=channel, first=first, scratch=scratch, size=size)
         asked = [(host, file) for host, paths in files.items() for file in paths]
         if not sharded:
             # All have all files; what is unpacked is on one of them only.
@@ -81,7 +84,7 @@ class Table:
             found += [replace(block, host=host) for block in pieces]
             digests.append((pieces[0].name, host, digest))
             log.debug("%s on %s: %d blocks", file, host, len(pieces))
-        ordered = blocks.in_order(found)
+        ordered = cutting.in_order(found)
         if not sharded:
             turns = cycle(workers.threads)
             ordered = [each if each.source != each.file else replace(each, host=next(turns)) for each in ordered]
