@@ -30,8 +30,6 @@ POLL = 0.25
 # Seconds that workers have to join the scheduler once their hosts are here, and the client to say good-bye.
 JOINING = 120.0
 ENDING = 3.0
-# Bytes from which on an argument of many tasks is put on every worker instead of into each task.
-LARGE = 1 << 18
 
 
 class Broken(BaseException):
@@ -63,12 +61,7 @@ def leading(environment: TrainingEnvironment) -> Iterator[None]:
     else:
         meeting.end("done")
     finally:
-        for program in reversed(programs):
-            dask_programs.end(program)
-
-
-async def _itself(data: object) -> object:
-    return data
+        dask_programs.end(*programs)
 
 
 @contextmanager
@@ -79,30 +72,28 @@ def _spread(
     # Not before it is known that there are several hosts.
     import distributed  # noqa: PLC0415
     import joblib  # noqa: PLC0415
-    from dask.sizeof import sizeof  # noqa: PLC0415
 
-    class Client(distributed.Client):  # type: ignore[misc]
-        """Keeps arguments from being lost with a worker: the small go with each task, the large to every worker."""
+    from byoc.training.dask_backend import Backend  # noqa: PLC0415
+    from byoc.training.dask_client import Client  # noqa: PLC0415
 
-        def scatter(self, data: object, **options: Any) -> Any:
-            if options.get("asynchronous") and sizeof(data) < LARGE:
-                return _itself(data)
-            return super().scatter(data, **{"broadcast": True, **options})
-
-    with _interrupted_if(lambda: _reason_to_give_up(meeting, programs, shared)):
+    begun = threading.Event()
+    with _interrupted_if(lambda: _reason_to_give_up(meeting, programs, shared, begun=begun.is_set())):
         client = Client(address, timeout=JOINING, set_as_default=True)
         try:
-            client.wait_for_workers(expected, timeout=JOINING)
+            _wait_for_workers(client, expected)
+            begun.set()
             threads = sum(client.nthreads().values())
             log.info("joblib's work is spread over %d hosts, %d threads", len(meeting.guests) + 1, threads)
-            with joblib.parallel_config("dask", client=client):
+            client.warm_up()
+            with joblib.parallel_config(Backend(client=client)):
                 yield
-        except TimeoutError as error:
-            raise ClusterError(f"the workers of all hosts did not join within {JOINING:.0f} s: {error}") from error
         except distributed.KilledWorker as error:
-            raise ClusterError(f"workers were killed, perhaps for want of memory: {error}") from error
+            raise ClusterError(
+                f"a task's workers were killed one after another, most likely for want of memory: use an instance type "
+                f"with more of it. {error}"
+            ) from error
         except distributed.client.FutureCancelledError as error:
-            raise ClusterError(f"a worker was lost, with data that no other had yet: {error}") from error
+            raise ClusterError(f"the scheduler, or data that no other worker had, was lost: {error}") from error
         finally:
             with suppress(Exception):
                 client.close(timeout=ENDING)
@@ -113,8 +104,19 @@ def _shares(environment: TrainingEnvironment) -> str:
     return next((name for name in environment.channels if cluster.is_sharded(environment, name)), "")
 
 
-def _reason_to_give_up(meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]], shared: str) -> str:
+def _wait_for_workers(client: Any, expected: int) -> None:
+    try:
+        client.wait_for_workers(expected, timeout=JOINING)
+    except TimeoutError as error:
+        raise ClusterError(f"the workers of all hosts did not join within {JOINING:.0f} s: {error}") from error
+
+
+def _reason_to_give_up(
+    meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]], shared: str, *, begun: bool
+) -> str:
     for host in meeting.lost():
+        if not begun:
+            return f"host {host} was lost before the work began: see its own log"
         if shared:
             return f"host {host} is lost, and with it its share of channel '{shared}', which is ShardedByS3Key"
         log.warning("host %s is lost; its work goes to the others", host)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,18 @@ LEADERS_SHARE = 0.5
 # Seconds that a worker looks for its scheduler, and that a program has to end when told to.
 LOOKING = 120
 ENDING = 3.0
+
+
+# Dask's settings; a variable of the job's own takes precedence.
+SETTINGS = {
+    "DASK_LOGGING__DISTRIBUTED": "warning",
+    # It would take copies of data from workers that do not need them just now, until the last is lost with its host.
+    "DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START": "false",
+    # A worker that holds too much memory between its tasks would wait for ever, and the job with it.
+    "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "false",
+    # Each worker would look a hundred times a second at what it does.
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -79,9 +92,7 @@ def _start(program: str, *arguments: str) -> subprocess.Popen[bytes]:
     # What `fit` sends is found there: its own modules, and those of the user's entry point.
     code = str(EntryPoint.from_environ(os.environ).file.parent)
     environ = {
-        "DASK_LOGGING__DISTRIBUTED": "warning",
-        # A worker that waits for memory of its own program's waits for ever; one that needs more is ended, and told of.
-        "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False",
+        **SETTINGS,
         **os.environ,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys([code, *filter(None, sys.path)])),
     }
@@ -90,12 +101,18 @@ def _start(program: str, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environ, start_new_session=True)
 
 
-def end(program: subprocess.Popen[bytes]) -> None:
-    """End the program and all that it started."""
+def end(*programs: subprocess.Popen[bytes]) -> None:
+    """End the programs and all that they started."""
+    for program in programs:
+        _signal(program, signal.SIGTERM)
+    deadline = time.monotonic() + ENDING
+    for program in programs:
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(max(0, deadline - time.monotonic()))
+        _signal(program, signal.SIGKILL)
+        program.wait()
+
+
+def _signal(program: subprocess.Popen[bytes], signum: int) -> None:
     with suppress(ProcessLookupError):
-        os.killpg(program.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        program.wait(ENDING)
-    with suppress(ProcessLookupError):
-        os.killpg(program.pid, signal.SIGKILL)
-    program.wait()
+        os.killpg(program.pid, signum)
