@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tests import engine, program
-from tests.image.test_cluster import wide  # noqa: F401 - a fixture
 from tests.image.test_hosts import HOSTS, network
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def write(base: Path, host: str, hosts: Sequence[str], files: Sequence[Path]) ->
 
 
 def test_three_hosts_with_a_share_each_make_the_model_of_one_with_all(
-    wide: str,  # noqa: F811 - the fixture
+    wide: str,
     files: list[Path],
     tmp_path: Path,
 ) -> None:
@@ -102,7 +101,7 @@ def test_three_hosts_with_a_share_each_make_the_model_of_one_with_all(
 
 
 def test_a_host_that_is_lost_with_its_share_ends_the_job_everywhere(
-    wide: str,  # noqa: F811 - the fixture
+    wide: str,
     files: list[Path],
     tmp_path: Path,
 ) -> None:
