@@ -62,6 +62,7 @@ def write(base: Path, host: str, hosts: Sequence[str], files: Sequence[Path]) ->
     return ml
 
 
+@pytest.mark.timeout(600)
 def test_three_hosts_with_a_share_each_make_the_model_of_one_with_all(
     wide: str,
     files: list[Path],
