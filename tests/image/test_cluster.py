@@ -196,6 +196,22 @@ def test_one_host_does_not_even_import_dask(wide: str, ml: Path) -> None:
     assert not {"dask", "distributed"} & set(imported)
 
 
+def test_dask_knows_our_settings(wide: str) -> None:
+    """It does not say where it knows one not."""
+    code = """
+import json, os
+from byoc.training.dask_programs import SETTINGS
+os.environ |= SETTINGS
+from dask import config
+import distributed
+names = ["scheduler.active-memory-manager.start", "scheduler.worker-ttl", "worker.memory.pause"]
+print(json.dumps([config.get(f"distributed.{name}") for name in names]))
+"""
+    told = engine.run(wide, "python3", "-c", code)
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout) == [False, "1 hour", False]
+
+
 def test_a_search_on_four_hosts_finds_what_one_finds(wide: str, alone: dict[str, Any], tmp_path: Path) -> None:
     """The same model to the bit, wherever the first host comes; only it leaves one. The rank of algo-10 is 1."""
     with Cluster(wide, tmp_path, FOUR) as cluster:
