@@ -209,7 +209,7 @@ print(json.dumps([config.get(f"distributed.{name}") for name in names]))
 """
     told = engine.run(wide, "python3", "-c", code)
     assert told.returncode == 0, told.stderr
-    assert json.loads(told.stdout) == [False, "1 hour", False]
+    assert json.loads(told.stdout) == [False, "30 minutes", False]
 
 
 def test_a_search_on_four_hosts_finds_what_one_finds(wide: str, alone: dict[str, Any], tmp_path: Path) -> None:

@@ -161,6 +161,8 @@ def _interrupted_if(reason: Callable[[], str]) -> Iterator[None]:
         yield
     except BaseException as error:
         over.set()
+        # The next look at the hosts is from here.
+        thread.join()
         if not isinstance(error, Stopped):
             # It may be a consequence, a client without its scheduler; that a program ended is known a moment later.
             time.sleep(0 if found[0] else POLL)

@@ -36,7 +36,7 @@ SETTINGS = {
     # A worker that holds too much memory between its tasks would wait for ever, and the job with it.
     "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "false",
     # Compiled code that does not release Python's lock keeps a worker silent; of a lost one the connection tells.
-    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "1 hour",
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "30 minutes",
 }
 
 
