@@ -13,7 +13,7 @@ PROGRESS := sed -n -e 's/^ *Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing col
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-annotate
 
-.PHONY: help install demo test lint image doctor notebook bench bench-quick bench-guard lock clean
+.PHONY: help install demo test lint image doctor notebook bench bench-quick bench-guard bench-wide lock clean
 
 help: ## Show this list
 	@echo "make TARGET [ENGINE=native|docker] [IMAGE=name] [PYTHON=python3.12] [ONLY=work] [PEERS=names]"
@@ -62,6 +62,9 @@ bench-quick: install ## The same in three minutes: ours, the classic sample and 
 bench-guard: install ## Fail where the speed fell to less than half of what benchmarks/guard.json keeps
 	@local_test/install_tools.sh $$(command -v wrk >/dev/null || echo wrk)
 	@$(BENCH) --guard
+
+bench-wide: install ## What going wide costs, on 1, 2 and 4 hosts here and simulated to 128: ten minutes
+	@PYTHONPATH=container/program $(BIN)/python -m benchmarks.wide --picture docs/going_wide.svg
 
 lock: ## Re-make the locked requirements from the *.in files
 	$(COMPILE) container/requirements.in -o container/requirements.txt

@@ -64,6 +64,8 @@ SPREAD = """import numpy as np
     search = GridSearchCV(DecisionTreeClassifier(random_state=0), depths, scoring=score, n_jobs=-1).fit(*data)
     found = {"folds": folds, "search": search.cv_results_["mean_test_score"], "best": search.predict_proba(data[0])}
     np.savez(job.model_dir / "found.npz", forest=forest.predict_proba(data[0]), **found)"""
+UNSENDABLE = """import joblib, threading
+    joblib.Parallel(n_jobs=-1)(joblib.delayed(str)(threading.Lock()) for _ in range(2))"""
 # Needs more memory than there is; and leaves much of it taken, but not too much, between its tasks.
 EAT = """import joblib
 
@@ -111,8 +113,14 @@ class Cluster:
         code: str = "",
         options: Sequence[str] = (),
     ) -> None:
-        self.image, self.base, self.hosts, self.candidates, self.code = image, base, hosts, candidates, code
+        self.image, self.base, self.hosts, self.candidates = image, base, hosts, candidates
         self.options = [*LIMITS, *options]
+        if code:
+            file = base / "train"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(OWN.format(code))
+            file.chmod(0o755)
+            self.options += ["-v", f"{file}:/opt/program/train:ro"]
         self.containers: dict[str, Container] = {}
         self._stack = ExitStack()
 
@@ -138,11 +146,6 @@ class Cluster:
             datasets.digits().write(ml / "input/data/training/digits.csv")
             options = [*self.options, "-v", f"{ml}:/opt/ml"]
             options += ["--network", self._network, "--network-alias", host, "--hostname", host]
-            if self.code:
-                file = self.base / "train"
-                file.write_text(OWN.format(self.code))
-                file.chmod(0o755)
-                options += ["-v", f"{file}:/opt/program/train:ro"]
             container = engine.running(self.image, "train", options=options)
             self.containers[host] = self._stack.enter_context(container)
 
@@ -325,11 +328,12 @@ def test_a_stop_while_hosts_wait_for_one_another_ends_all(wide: str, tmp_path: P
 ENDS = [
     ("raise TimeoutError('no answer')", "TimeoutError: no answer"),
     ("sys.exit(0)", "SystemExit: 0"),
+    (UNSENDABLE, "TypeError: cannot pickle '_thread.lock' object"),
     (EAT, "ClusterError: a task's workers were killed one after another, most likely for want of memory: use an "),
 ]
 
 
-@pytest.mark.parametrize(("code", "reason"), ENDS, ids=["an error", "an exit", "out of memory"])
+@pytest.mark.parametrize(("code", "reason"), ENDS, ids=["an error", "an exit", "an argument", "out of memory"])
 def test_why_fit_failed_is_told_on_every_host(wide: str, tmp_path: Path, code: str, reason: str) -> None:
     with Cluster(wide, tmp_path, HOSTS[:2], code=code) as cluster:
         cluster.start()

@@ -30,8 +30,6 @@ POLL = 0.25
 # Seconds that workers have to join the scheduler once their hosts are here, and the client to say good-bye.
 JOINING = 120.0
 ENDING = 3.0
-# Bytes from which on an argument of many tasks is put on every worker instead of into each task.
-LARGE = 1 << 18
 
 
 class Broken(BaseException):
@@ -63,12 +61,7 @@ def leading(environment: TrainingEnvironment) -> Iterator[None]:
     else:
         meeting.end("done")
     finally:
-        for program in reversed(programs):
-            dask_programs.end(program)
-
-
-async def _itself(data: object) -> object:
-    return data
+        dask_programs.end(*programs)
 
 
 @contextmanager
@@ -79,17 +72,9 @@ def _spread(
     # Not before it is known that there are several hosts.
     import distributed  # noqa: PLC0415
     import joblib  # noqa: PLC0415
-    from dask.sizeof import sizeof  # noqa: PLC0415
 
     from byoc.training.dask_backend import Backend  # noqa: PLC0415
-
-    class Client(distributed.Client):  # type: ignore[misc]
-        """Keeps arguments from being lost with a worker: the small go with each task, the large to every worker."""
-
-        def scatter(self, data: object, **options: Any) -> Any:
-            if options.get("asynchronous") and sizeof(data) < LARGE:
-                return _itself(data)
-            return super().scatter(data, **{"broadcast": True, **options})
+    from byoc.training.dask_client import Client  # noqa: PLC0415
 
     begun = threading.Event()
     with _interrupted_if(lambda: _reason_to_give_up(meeting, programs, begun=begun.is_set())):
@@ -99,6 +84,7 @@ def _spread(
             begun.set()
             threads = sum(client.nthreads().values())
             log.info("joblib's work is spread over %d hosts, %d threads", len(meeting.guests) + 1, threads)
+            client.warm_up()
             with joblib.parallel_config(Backend(client=client)):
                 yield
         except distributed.KilledWorker as error:

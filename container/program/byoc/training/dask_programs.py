@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ SETTINGS = {
     "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "false",
     # Compiled code that does not release Python's lock keeps a worker silent; of a lost one the connection tells.
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "30 minutes",
+    # Each worker would look a hundred times a second at what it does.
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "false",
 }
 
 
@@ -100,12 +103,18 @@ def _start(program: str, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environ, start_new_session=True)
 
 
-def end(program: subprocess.Popen[bytes]) -> None:
-    """End the program and all that it started."""
+def end(*programs: subprocess.Popen[bytes]) -> None:
+    """End the programs and all that they started."""
+    for program in programs:
+        _signal(program, signal.SIGTERM)
+    deadline = time.monotonic() + ENDING
+    for program in programs:
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(max(0, deadline - time.monotonic()))
+        _signal(program, signal.SIGKILL)
+        program.wait()
+
+
+def _signal(program: subprocess.Popen[bytes], signum: int) -> None:
     with suppress(ProcessLookupError):
-        os.killpg(program.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        program.wait(ENDING)
-    with suppress(ProcessLookupError):
-        os.killpg(program.pid, signal.SIGKILL)
-    program.wait()
+        os.killpg(program.pid, signum)
