@@ -64,8 +64,9 @@ SPREAD = """import numpy as np
     search = GridSearchCV(DecisionTreeClassifier(random_state=0), depths, scoring=score, n_jobs=-1).fit(*data)
     found = {"folds": folds, "search": search.cv_results_["mean_test_score"], "best": search.predict_proba(data[0])}
     np.savez(job.model_dir / "found.npz", forest=forest.predict_proba(data[0]), **found)"""
-UNSENDABLE = """import joblib, threading
-    joblib.Parallel(n_jobs=-1)(joblib.delayed(str)(threading.Lock()) for _ in range(2))"""
+# A function and its argument, one of which is a lock, that can be sent to no other process.
+LOCK = """import joblib, threading
+    joblib.Parallel(n_jobs=-1)(joblib.delayed({})({}) for _ in range(2))"""
 # Needs more memory than there is; and leaves much of it taken, but not too much, between its tasks.
 EAT = """import joblib
 
@@ -328,18 +329,22 @@ def test_a_stop_while_hosts_wait_for_one_another_ends_all(wide: str, tmp_path: P
 ENDS = [
     ("raise TimeoutError('no answer')", "TimeoutError: no answer"),
     ("sys.exit(0)", "SystemExit: 0"),
-    (UNSENDABLE, "TypeError: cannot pickle '_thread.lock' object"),
+    (LOCK.format("str", "threading.Lock()"), "TypeError: cannot pickle '_thread.lock' object"),
+    (LOCK.format("threading.Lock", ""), "TypeError: "),
     (EAT, "ClusterError: a task's workers were killed one after another, most likely for want of memory: use an "),
 ]
 
 
-@pytest.mark.parametrize(("code", "reason"), ENDS, ids=["an error", "an exit", "an argument", "out of memory"])
+@pytest.mark.parametrize(
+    ("code", "reason"), ENDS, ids=["an error", "an exit", "an argument", "a result", "out of memory"]
+)
 def test_why_fit_failed_is_told_on_every_host(wide: str, tmp_path: Path, code: str, reason: str) -> None:
     with Cluster(wide, tmp_path, HOSTS[:2], code=code) as cluster:
         cluster.start()
         assert cluster.codes() == {"algo-1": 1, "algo-2": 1}, cluster.first.log()
     assert cluster.failure("algo-1").startswith(reason)
     assert cluster.failure("algo-2").startswith(f"ClusterError: training failed on host algo-1: {reason}")
+    assert "\n" not in cluster.failure("algo-2")
 
 
 def test_workers_that_hold_much_memory_between_their_tasks_work_on(wide: str, tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def leading(environment: TrainingEnvironment) -> Iterator[None]:
             yield
     except BaseException as error:
         stopped = isinstance(error, Stopped)
-        meeting.end("stopped" if stopped else "failed", "" if stopped else f"{type(error).__name__}: {error}"[:500])
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0][:500]
+        meeting.end("stopped" if stopped else "failed", "" if stopped else reason)
         raise
     else:
         meeting.end("done")

@@ -1,8 +1,11 @@
-"""joblib's backend for Dask, mended: what cannot be sent, and what Dask gives up, joblib's own waits for for ever."""
+"""joblib's backend for Dask, mended: whatever goes wrong with a task, joblib's call ends with it, and waits no longer.
+
+joblib's own waits for ever for a task that cannot be sent, whose result cannot be sent back, or that Dask gives up.
+"""
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+import asyncio
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -10,38 +13,38 @@ from joblib._dask import DaskDistributedBackend, _TracebackCapturingWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
 
 class Backend(DaskDistributedBackend):  # type: ignore[misc]
-    """Ends joblib's call with the error, be it that an argument cannot be pickled or that a task kills its workers.
+    """Has joblib's tasks done by a client's workers, and what the tasks spread in their turn."""
 
-    So it does for what the tasks spread in their turn.
-    """
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._tasks: set[Future[None]] = set()
 
-    def submit(self, func: Any, callback: Callable[[Any], None]) -> Future[Any]:
+    def submit(self, func: Any, callback: Callable[[Any], None]) -> Future[None]:
         """Have a batch of calls done; the callback is for what it returns, or for its error."""
-        outcome = _Outcome()
+        task = asyncio.run_coroutine_threadsafe(self._do(func, callback), self.client.loop.asyncio_loop)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-        def tell_error(_: Future[Any]) -> None:
-            if error := outcome.exception():
-                callback(error)
+    async def _do(self, func: Any, callback: Callable[[Any], None]) -> None:
+        try:
+            batch, calls = await self._to_func_args(func)
+            name = f"{batch!r}-{uuid4().hex}"
+            result = await self.client.submit(
+                _TracebackCapturingWrapper(batch), tasks=calls, key=name, **self.submit_kwargs
+            )
+        except Exception as error:  # noqa: BLE001 - joblib raises it where it was called
+            result = error
+        callback(result)
 
-        outcome.add_done_callback(tell_error)
-
-        async def send() -> None:
-            try:
-                batch, calls = await self._to_func_args(func)
-                key = f"{batch!r}-{uuid4().hex}"
-                sent = self.client.submit(_TracebackCapturingWrapper(batch), tasks=calls, key=key, **self.submit_kwargs)
-            except Exception as error:  # noqa: BLE001 - whatever it is, joblib raises it where it was called
-                outcome.set_exception(error)
-                return
-            self._callbacks[sent] = callback
-            self._results[sent] = outcome
-            self.waiting_futures.add(sent)
-
-        self.client.loop.add_callback(send)
-        return outcome
+    def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: ARG002 - joblib's own
+        """Forget the tasks; Dask cancels what nobody waits for."""
+        for task in tuple(self._tasks):
+            task.cancel()
 
     def get_nested_backend(self) -> tuple[Backend, int]:
         """Return what a task's own calls of joblib's are given to."""
@@ -50,11 +53,3 @@ class Backend(DaskDistributedBackend):  # type: ignore[misc]
     def __reduce__(self) -> tuple[type[Backend], tuple[()]]:
         """Become one of the client that the worker has."""
         return Backend, ()
-
-
-class _Outcome(Future[Any]):
-    """A future by joblib's name for what it asks of it."""
-
-    def get(self, timeout: float | None = None) -> Any:
-        """Return the result."""
-        return self.result(timeout)
