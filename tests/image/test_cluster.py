@@ -67,6 +67,11 @@ SPREAD = """import numpy as np
 # A function and its argument, one of which is a lock, that can be sent to no other process.
 LOCK = """import joblib, threading
     joblib.Parallel(n_jobs=-1)(joblib.delayed({})({}) for _ in range(2))"""
+LOCK_IN_A_TASK = """import joblib, threading
+    def spread():
+        joblib.Parallel(n_jobs=-1)(joblib.delayed(threading.Lock)() for _ in range(2))
+
+    joblib.Parallel(n_jobs=-1)(joblib.delayed(spread)() for _ in range(2))"""
 # Needs more memory than there is; and leaves much of it taken, but not too much, between its tasks.
 EAT = """import joblib
 
@@ -331,12 +336,15 @@ ENDS = [
     ("sys.exit(0)", "SystemExit: 0"),
     (LOCK.format("str", "threading.Lock()"), "TypeError: cannot pickle '_thread.lock' object"),
     (LOCK.format("threading.Lock", ""), "TypeError: "),
+    (LOCK_IN_A_TASK, "TypeError: "),
     (EAT, "ClusterError: a task's workers were killed one after another, most likely for want of memory: use an "),
 ]
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), ENDS, ids=["an error", "an exit", "an argument", "a result", "out of memory"]
+    ("code", "reason"),
+    ENDS,
+    ids=["an error", "an exit", "an argument", "a result", "a result of a task in a task", "out of memory"],
 )
 def test_why_fit_failed_is_told_on_every_host(wide: str, tmp_path: Path, code: str, reason: str) -> None:
     with Cluster(wide, tmp_path, HOSTS[:2], code=code) as cluster:

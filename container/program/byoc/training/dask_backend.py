@@ -9,7 +9,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from joblib._dask import DaskDistributedBackend, _TracebackCapturingWrapper
+from joblib import register_parallel_backend
+from joblib._dask import DaskDistributedBackend, _TracebackCapturingWrapper, _WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,14 @@ class Backend(DaskDistributedBackend):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._tasks: set[Future[None]] = set()
+
+    def start_call(self) -> None:
+        """Begin a call of joblib's; nothing is to collect the results, since each task tells its own."""
+        self.call_data_futures = _WeakKeyDictionary()
+
+    def stop_call(self) -> None:
+        """End it, and forget what was sent for it."""
+        self.call_data_futures.clear()
 
     def submit(self, func: Any, callback: Callable[[Any], None]) -> Future[None]:
         """Have a batch of calls done; the callback is for what it returns, or for its error."""
@@ -46,10 +55,6 @@ class Backend(DaskDistributedBackend):  # type: ignore[misc]
         for task in tuple(self._tasks):
             task.cancel()
 
-    def get_nested_backend(self) -> tuple[Backend, int]:
-        """Return what a task's own calls of joblib's are given to."""
-        return Backend(client=self.client), -1
 
-    def __reduce__(self) -> tuple[type[Backend], tuple[()]]:
-        """Become one of the client that the worker has."""
-        return Backend, ()
+# By the name that tasks ask for when they spread work in their turn: each worker loads this module first.
+register_parallel_backend("dask", Backend)

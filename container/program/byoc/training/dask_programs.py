@@ -87,6 +87,7 @@ def worker(environment: TrainingEnvironment, scheduler: str, size: Size) -> subp
         *("--interface", environment.network_interface, "--name", environment.current_host),
         *("--nworkers", str(size.processes), "--nthreads", str(size.threads), "--memory-limit", str(size.memory)),
         *("--local-directory", tempfile.gettempdir(), "--death-timeout", str(LOOKING), "--no-dashboard"),
+        *("--preload", "byoc.training.dask_backend"),
     )
 
 
