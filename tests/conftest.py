@@ -10,6 +10,7 @@ import pytest
 from tests import datasets, engine, program
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # By another name two checkouts can be tested side by side.
@@ -24,6 +25,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = program.train(base)
     assert result.returncode == 0, result.stderr
     return base
+
+
+@pytest.fixture(scope="session")
+def wide() -> Iterator[str]:
+    """An image with the extra `cluster`, built from this checkout."""
+    engine.require()
+    name = engine.unique()
+    build = engine.build(name, arguments={"EXTRAS": "cluster"})
+    assert build.returncode == 0, build.stdout + build.stderr
+    yield name
+    engine.docker("rmi", "--force", name)
 
 
 @pytest.fixture(scope="session")

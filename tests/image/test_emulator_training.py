@@ -52,10 +52,12 @@ def begin(made: Running, image: str, name: str, code: str, channels: Sequence[An
     made.sagemaker.create_training_job(**made.job(name, image, InputDataConfig=[brings, *channels], **more))
 
 
-def wait_for_log(made: Running, name: str, text: str) -> None:
+def wait_for_log(made: Running, name: str, text: str, seconds: float = 60) -> None:
     """Wait until a job has printed something."""
     program.wait_until(
-        lambda: made.state.joinpath("logs").exists() and text in made.logs(name), 60, f"{text!r} in the log of {name}"
+        lambda: made.state.joinpath("logs").exists() and text in made.logs(name),
+        seconds,
+        f"{text!r} in the log of {name}",
     )
 
 

@@ -442,6 +442,7 @@ def test_the_end(scripted: Path, base: Path) -> None:
         endpoint = Endpoint(server, base / "models")
         for name in ("one", "two"):
             assert endpoint.load(name, endpoint.write(name)).status_code == 200
+        assert endpoint.invoke("three", "echo,1").status_code == 404
         group = str(endpoint.manager())
         with ThreadPoolExecutor(1) as client:
             prediction = client.submit(endpoint.invoke, "one", "sleep,1")
@@ -449,6 +450,7 @@ def test_the_end(scripted: Path, base: Path) -> None:
             assert server.stop() == 0
             assert prediction.result().text == "1\n"
         assert [row for row in listing("pgid=,stat=") if row[0] == group and row[1][0] != "Z"] == []
+    assert "[crit]" not in server.log.read_text()
 
 
 def test_the_managers_death_is_the_containers(scripted: Path, base: Path) -> None:

@@ -190,6 +190,21 @@ def test_a_model_that_loads_once_and_never_again(scripted: Path, base: Path) -> 
         assert server.last_line().startswith("stopped: workers died ")
 
 
+def test_a_worker_that_is_not_there_is_no_error_of_nginx(scripted: Path, base: Path) -> None:
+    """While its model is loaded the others are asked, at every second request; a request that is lost is told."""
+    with serving(base, scripted, MODEL_SERVER_WORKERS="2", FORK_SAFE="false") as server:
+        doors = server.runtime().glob
+        wait_until(lambda: len(list(doors("worker-*.sock"))) == 2, what="both workers")
+        (base / "model" / "while_loading").write_text("sleep,600")
+        assert server.post("kill,").status_code == 503
+        wait_until(lambda: len(list(doors("worker-*.sock"))) == 1, what="the closed door")
+        assert [server.post(f"echo,{number}").status_code for number in range(20)] == [200] * 20
+        assert server.stop() == 0
+    log = server.log.read_text()
+    assert "upstream prematurely closed connection" in log
+    assert "No such file or directory" not in log
+
+
 def test_a_killed_supervisor_takes_its_children_along(scripted: Path, base: Path) -> None:
     """Outside a container nobody else would end them, and the port would stay taken."""
     with serving(base, scripted) as server:

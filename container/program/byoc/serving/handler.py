@@ -5,17 +5,17 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byoc.errors import ModelError, UserError
 from byoc.schema import FILE as SCHEMA_FILE
 from byoc.schema import Schema
+from byoc.serving.call import Call, as_memory_error, call, takes_context
 from byoc.serving.context import Context, system_properties
 from byoc.serving.formats import records
 from byoc.serving.formats.records import Records
@@ -27,36 +27,12 @@ log = logging.getLogger(__name__)
 
 # Said outright, or told by the model's folder.
 Trait = bool | Callable[[Path], bool]
-# How libraries say that memory ran out, where they raise no MemoryError.
-OUT_OF_MEMORY = re.compile(
-    r"out of memory|(failed|unable|cannot|can't|could not) (to )?allocate|bad_?alloc|insufficient memory", re.IGNORECASE
-)
 TAKES: dict[str, Callable[[Records], Any]] = {
     "array": Records.array,
     "numbers": Records.numbers,
     "frame": Records.frame,
     "records": lambda rows: rows,
 }
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request on its way through the handler.
-
-    Attributes:
-        records: its decoded rows; None where the user's input_fn decodes.
-        body, content_type, accept: as they came, for the user's input_fn and output_fn.
-        context: for functions that take one.
-        session: gives the values of the session that the request belongs to.
-
-    """
-
-    records: Records | None
-    body: bytes
-    content_type: str
-    accept: str
-    context: Context | None = None
-    session: AbstractContextManager[dict[str, Any]] | None = None
 
 
 @dataclass
@@ -108,7 +84,7 @@ class Handler:
     @cached_property
     def shares_calls(self) -> bool:
         """Whether rows of several requests may go into one call of predict_fn."""
-        return self.batchable and self.decodes and not self.streams and not _takes_context(self.predict_fn, 2)
+        return self.batchable and self.decodes and not self.streams and not takes_context(self.predict_fn, 2)
 
     @cached_property
     def decodes(self) -> bool:
@@ -129,7 +105,7 @@ class Handler:
     def wants_context(self) -> bool:
         """Whether any of the functions takes a context."""
         functions = (self.predict_fn, self.input_fn, self.output_fn)
-        return any(_takes_context(function, 2) for function in functions) or _takes_context(self.transform_fn, 4)
+        return any(takes_context(function, 2) for function in functions) or takes_context(self.transform_fn, 4)
 
     def is_fork_safe(self, model_dir: Path) -> bool:
         """Tell whether the model in a folder may be loaded once and shared by forked workers.
@@ -158,7 +134,7 @@ class Handler:
         except (Exception, SystemExit) as error:
             # Where a handler only fails when it is asked for its model, its own lines say more than this one.
             log.exception("the model could not be loaded")
-            cause = _as_memory_error(error)
+            cause = as_memory_error(error)
             raise ModelError(f"{self._loader} failed: {type(error).__name__}: {error}") from cause
         # Where loading leaves the process is where its calls expect to be.
         self.home = str(Path.cwd())
@@ -268,7 +244,7 @@ class Handler:
         try:
             return step(*arguments)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: what user code raises ends one request only
-            return _as_memory_error(error)
+            return as_memory_error(error)
         finally:
             if not self.pure:
                 self._come_home()
@@ -278,32 +254,6 @@ def settings_of(module: ModuleType) -> dict[str, Any]:
     """Return what a module says of its model and its requests, by the names of `Handler`, as far as it does."""
     names = ("FORK_SAFE", "BATCHABLE", "PURE", "CONTENT_TYPES")
     return {name.lower(): getattr(module, name) for name in names if hasattr(module, name)}
-
-
-def call(function: Callable[..., Any], *arguments: Any, context: Context | None) -> Any:
-    """Call a user's function, with the context behind its arguments where it takes one."""
-    return function(*arguments, context) if _takes_context(function, len(arguments)) else function(*arguments)
-
-
-@cache
-def _takes_context(function: Callable[..., Any] | None, given: int) -> bool:
-    """Tell whether what follows the given arguments is the context: it is called so, or has no default."""
-    if function is None:
-        return False
-    following = list(inspect.signature(function).parameters.values())[given : given + 1]
-    return any(
-        each.name == "context" or (each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD)
-        for each in following
-    )
-
-
-def _as_memory_error(error: BaseException) -> BaseException:
-    """Return a MemoryError for what says in words that memory ran out, as CUDA and TensorFlow do."""
-    if isinstance(error, MemoryError) or not (isinstance(error, Exception) and OUT_OF_MEMORY.search(str(error))):
-        return error
-    translated = MemoryError(f"{type(error).__name__}: {error}")
-    translated.__cause__ = error
-    return translated
 
 
 def _until_end(pieces: Iterator[Any], scope: ExitStack) -> Iterator[Any]:

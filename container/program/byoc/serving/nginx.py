@@ -1,4 +1,4 @@
-"""nginx: found, its template filled in and checked."""
+"""nginx: found, its template filled in and checked; and its error log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import subprocess
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +76,28 @@ def fill_in(template: str, settings: Settings, folder: Path) -> str:
 def command(file: Path) -> list[str]:
     """Return the command that starts nginx in the foreground."""
     return [find() or "nginx", "-p", str(file.parent), "-e", "stderr", "-c", str(file)]
+
+
+def pass_log_on(log: int, folder: Path) -> threading.Thread:
+    """Copy what nginx writes into a pipe to our stderr; give the thread, which ends when nginx has.
+
+    Left out is that a worker or a model is not there, since that is no error: another worker, or their manager, is
+    asked at once. nginx says so at each request while a model is loaded, as a critical one.
+    """
+    missing = rf"connect\(\) to unix:{re.escape(str(folder))}/(worker-\d+|models/[^/ ]+)\.sock failed \(2: "
+    expected = re.compile(missing.encode())
+
+    def copy() -> None:
+        with open(log, "rb") as lines:
+            for line in lines:
+                if not expected.search(line):
+                    # Nobody reads any more: nginx must not wait for that.
+                    with suppress(OSError):
+                        os.write(2, line)
+
+    thread = threading.Thread(target=copy, name="nginx-log", daemon=True)
+    thread.start()
+    return thread
 
 
 def _user(folder: Path) -> str:

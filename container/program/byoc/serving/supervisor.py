@@ -26,6 +26,7 @@ from byoc.serving.board import Board
 from byoc.serving.settings import NOTICE
 
 if TYPE_CHECKING:
+    import threading
     from types import FrameType
 
     from byoc.serving.settings import Settings
@@ -57,6 +58,7 @@ class Supervisor:
         self.board = Board.create(self.folder / "board", settings.workers)
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._children: dict[int, str] = {}
+        self._nginx_log: threading.Thread | None = None
         self._started = time.monotonic()
         self._deaths: list[tuple[float, int]] = []
         self._announced = False
@@ -91,9 +93,17 @@ class Supervisor:
             self._spawn("gunicorn", [sys.executable, "-m", *gunicorn])
         health.answer_in_background(self.folder / "health.sock", self._reason_not_ready)
         if settings.use_nginx:
-            self._spawn("nginx", nginx.command(nginx.configure(settings, self.folder)))
+            self._start_nginx()
 
-    def _spawn(self, name: str, command: list[str]) -> None:
+    def _start_nginx(self) -> None:
+        reader, writer = os.pipe()
+        self._nginx_log = nginx.pass_log_on(reader, self.folder)
+        try:
+            self._spawn("nginx", nginx.command(nginx.configure(self.settings, self.folder)), writer)
+        finally:
+            os.close(writer)
+
+    def _spawn(self, name: str, command: list[str], stderr: int = 2) -> None:
         """Start a child in a process group of its own: a Ctrl-C on the terminal is for us to order.
 
         Outside a container, where we are not PID 1, setpriv has the kernel end the child should we be killed.
@@ -104,6 +114,7 @@ class Supervisor:
             command[0],
             command,
             _child_environ(self.settings, self.folder),
+            file_actions=[(os.POSIX_SPAWN_DUP2, stderr, 2)],
             setpgroup=0,
             setsigmask=[],
             setsigdef=[*STOP, *IGNORED, signal.SIGPIPE],
@@ -212,6 +223,9 @@ class Supervisor:
         while self._children:
             self._next_signal(TICK)
             self._reap()
+        # What nginx wrote last comes before our own last line.
+        if self._nginx_log:
+            self._nginx_log.join(TICK)
 
 
 def _child_environ(settings: Settings, folder: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from byoc import machine
 from byoc.training import dask_programs
@@ -73,30 +73,43 @@ def _spread(
     import distributed  # noqa: PLC0415
     import joblib  # noqa: PLC0415
 
+    from byoc.training.dask_backend import Backend  # noqa: PLC0415
     from byoc.training.dask_client import Client  # noqa: PLC0415
 
-    with _interrupted_if(lambda: _reason_to_give_up(meeting, programs)):
+    begun = threading.Event()
+    with _interrupted_if(lambda: _reason_to_give_up(meeting, programs, begun=begun.is_set())):
         client = Client(address, timeout=JOINING, set_as_default=True)
         try:
-            client.wait_for_workers(expected, timeout=JOINING)
+            _wait_for_workers(client, expected)
+            begun.set()
             threads = sum(client.nthreads().values())
             log.info("joblib's work is spread over %d hosts, %d threads", len(meeting.guests) + 1, threads)
             client.warm_up()
-            with joblib.parallel_config("dask", client=client):
+            with joblib.parallel_config(Backend(client=client)):
                 yield
-        except TimeoutError as error:
-            raise ClusterError(f"the workers of all hosts did not join within {JOINING:.0f} s: {error}") from error
         except distributed.KilledWorker as error:
-            raise ClusterError(f"workers were killed, perhaps for want of memory: {error}") from error
+            raise ClusterError(
+                f"a task's workers were killed one after another, most likely for want of memory: use an instance type "
+                f"with more of it. {error}"
+            ) from error
         except distributed.client.FutureCancelledError as error:
-            raise ClusterError(f"a worker was lost, with data that no other had yet: {error}") from error
+            raise ClusterError(f"the scheduler, or data that no other worker had, was lost: {error}") from error
         finally:
             with suppress(Exception):
                 client.close(timeout=ENDING)
 
 
-def _reason_to_give_up(meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]]) -> str:
+def _wait_for_workers(client: Any, expected: int) -> None:
+    try:
+        client.wait_for_workers(expected, timeout=JOINING)
+    except TimeoutError as error:
+        raise ClusterError(f"the workers of all hosts did not join within {JOINING:.0f} s: {error}") from error
+
+
+def _reason_to_give_up(meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]], *, begun: bool) -> str:
     for host in meeting.lost():
+        if not begun:
+            return f"host {host} was lost before the work began: see its own log"
         log.warning("host %s is lost; its work goes to the others", host)
     scheduler, worker = programs
     if scheduler.poll() is not None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import distributed
-import joblib
 from dask.base import tokenize
 from dask.sizeof import sizeof
 from distributed.protocol import pickle
+
+from byoc.training.dask_backend import Backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -117,5 +118,4 @@ def _import(libraries: Sequence[str]) -> None:
     for each in libraries:
         importlib.import_module(each)
     # Connects the worker's own client, which joblib has ready for what a task may spread in its turn.
-    with joblib.parallel_config("dask"):
-        pass
+    Backend()

@@ -36,6 +36,8 @@ SETTINGS = {
     "DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START": "false",
     # Each worker would look a hundred times a second at what it does.
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "false",
+    # A worker that holds too much memory between its tasks would wait for ever, and the job with it.
+    "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "false",
 }
 
 

@@ -116,7 +116,9 @@ class Seat:
             time.sleep(min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE)
         _watch(self._connection)
-        _say(self._connection, {"host": host, "workers": workers})
+        # Where it breaks already, `word` tells.
+        with suppress(OSError):
+            _say(self._connection, {"host": host, "workers": workers})
 
     def word(self, seconds: float) -> str:
         """Return how the first host says that it ended, "" where within so many seconds it has not.

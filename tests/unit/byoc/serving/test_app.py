@@ -334,13 +334,13 @@ def test_a_bad_table_is_told_in_the_scorers_words(iris):
 
 def test_a_large_table_is_answered_whole(iris, monkeypatch):
     """More than 256 KB are predicted in pieces, each with its own copies."""
-    from byoc.serving import service
+    from byoc.serving import exchange
 
-    monkeypatch.setattr(service, "PIECE_ROWS", 1000)
+    monkeypatch.setattr(exchange, "PIECE_ROWS", 1000)
     rows = [[*row, f"{number}-é"] for number, row in enumerate(ROWS * 100)]
     fields = [*TABLE["fields"], "key"]
     body = json.dumps({"fields": fields, "rows": rows, "includeFieldsInOutput": ["key", "id"], "idField": "id"})
-    assert len(body) > service.PIECE
+    assert len(body) > exchange.PIECE
     told = json.loads(post(iris, body, "application/json").data)
     assert told["fields"] == ["key", "id", *TARGETS]
     assert [row[0] for row in told["score"]] == [row[-1] for row in rows]

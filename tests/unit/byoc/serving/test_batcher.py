@@ -249,7 +249,8 @@ class Pure:
         seconds = self.seconds
         self.threads.append(threading.get_ident())
         self.calls.append([*batch])
-        time.sleep(seconds)
+        if seconds:  # even sleep(0) gives the CPU away
+            time.sleep(seconds)
         return [value if isinstance(value, BaseException) else value * 2 for value in batch]
 
     @property
@@ -268,12 +269,21 @@ def test_an_instant_call_needs_no_thread_once_its_time_is_known():
     assert model.on_loop == [False, True, True]
 
 
+def try_out(batcher, model):
+    """Have a call for one row tried out until it took no longer than it takes: a busy machine may come between."""
+    while not batcher._pace.is_instant(1):
+        batcher.try_out(0, 1)
+    assert all(model.on_loop)
+    model.calls.clear()
+    model.threads.clear()
+
+
 def test_a_call_that_was_tried_out_needs_no_thread_at_all():
     model = Pure()
     batcher = pure(model)
-    batcher.try_out(0, 1)
+    try_out(batcher, model)
     assert batcher.submit(1, 1, "all") == 2
-    assert model.on_loop == [True, True]
+    assert model.on_loop == [True]
 
 
 def test_brief_calls_are_made_in_their_turn_and_together():
@@ -299,38 +309,39 @@ def test_a_call_that_gains_nothing_by_company_goes_at_once():
 def test_a_long_call_goes_to_the_thread_and_an_instant_one_passes_it():
     model = Pure()
     batcher = pure(model)
-    batcher.try_out(0, 1)
+    try_out(batcher, model)
     model.seconds = 1.0
     (long,) = submit(batcher, (5, 64, "all"))
-    poll(lambda: len(model.calls) == 2)
+    poll(lambda: len(model.calls) == 1)
     model.seconds = 0.0
     assert batcher.submit(1, 1, "all") == 2
     assert not long.ready()
     assert long.get() == 10
-    assert model.on_loop == [True, False, True]
+    assert model.on_loop == [False, True]
 
 
 def test_a_call_that_became_slow_goes_back_to_the_thread():
     model = Pure()
     batcher = pure(model)
-    batcher.try_out(0, 1)
+    try_out(batcher, model)
     model.seconds = 0.1
     for _ in range(2):
         batcher.submit(1, 1, "all")
-    assert model.on_loop == [True, True, False]
+    assert model.on_loop == [True, False]
 
 
 def test_what_shares_no_calls_is_never_instant():
     model = Pure()
     batcher = pure(model)
-    batcher.try_out(0, 1)
+    try_out(batcher, model)
     batcher.submit(1, 1, None)
-    assert model.on_loop == [True, False]
+    assert model.on_loop == [False]
 
 
 def test_failures_on_the_loop_are_counted_and_raised():
-    batcher = pure(Pure())
-    batcher.try_out(0, 1)
+    model = Pure()
+    batcher = pure(model)
+    try_out(batcher, model)
     with pytest.raises(ZeroDivisionError):
         batcher.submit(ZeroDivisionError(), 1, "all")
     assert batcher.failures == 1

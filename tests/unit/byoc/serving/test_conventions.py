@@ -12,10 +12,10 @@ from werkzeug.datastructures import Headers
 from byoc.entry import STANDINS
 from byoc.errors import ModelError, UserError
 from byoc.serving import conventions
+from byoc.serving.call import Call
 from byoc.serving.context import Context
 from byoc.serving.errors import RequestError
 from byoc.serving.formats import records
-from byoc.serving.handler import Call
 
 HANDLE = """
 class ModelHandler:

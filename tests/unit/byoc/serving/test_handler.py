@@ -13,10 +13,10 @@ import byoc
 from byoc.errors import ModelError, RowError, UserError
 from byoc.schema import Column, Schema
 from byoc.serving import conventions
+from byoc.serving.call import Call
 from byoc.serving.context import Context
 from byoc.serving.formats import records
 from byoc.serving.formats.records import Records
-from byoc.serving.handler import Call
 
 
 def module(source, **more):

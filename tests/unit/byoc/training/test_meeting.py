@@ -1,11 +1,14 @@
 """The first host meets the others, loses them, and tells them its end (CONTRACT checks 17 and 18)."""
 
 import json
+import select
 import socket
+import struct
 import threading
 
 import pytest
 
+from byoc.training import meeting
 from byoc.training.cluster import ClusterError
 from byoc.training.meeting import Meeting, Seat
 from tests.program import free_port, wait_until
@@ -115,6 +118,28 @@ def test_a_first_host_that_goes_without_a_word_is_lost(port, sit):
     with pytest.raises(ClusterError, match="host localhost, which leads, is lost"):
         seats["algo-10"].word(5)
     meeting.end("done")
+
+
+def test_a_first_host_that_goes_before_it_is_greeted_is_lost(port, monkeypatch):
+    """As one does that gave up just then: a reset, not an error of ours."""
+
+    def hang_up():
+        connection, _ = door.accept()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    def wait_for_reset(connection):
+        assert select.select([connection], (), (), 10)[0]
+
+    monkeypatch.setattr(meeting, "_watch", wait_for_reset)
+    with socket.create_server(("localhost", port)) as door:
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        seat = Seat("algo-2", "localhost", 1, 5, port)
+        with pytest.raises(ClusterError, match="host localhost, which leads, is lost"):
+            seat.word(5)
+        seat.close()
+        thread.join()
 
 
 def test_what_is_said_is_a_line_of_json(port):

@@ -10,9 +10,10 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from byoc.errors import UserError
+from byoc.serving.call import call
 from byoc.serving.conventions.handle import NAME as HANDLE
 from byoc.serving.conventions.handle import answered, asked, probe
-from byoc.serving.handler import Handler, call, settings_of
+from byoc.serving.handler import Handler, settings_of
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -14,8 +14,9 @@ import orjson
 
 from byoc.errors import UserError
 from byoc.serving import formats
+from byoc.serving.call import call
 from byoc.serving.formats import answers, json
-from byoc.serving.handler import Handler, call, settings_of
+from byoc.serving.handler import Handler, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
