@@ -144,14 +144,18 @@ def costs(figures: Figures) -> Costs:
     few, many = COUNTS[1:]
     start = {count: figures.best("start cpu", count) / hosts.CPUS for count in (few, many)}
     each = max(0.0, (start[many] - start[few]) / (many - few))
+    task = min(figures.best("tasks of each", count) for count in (few, many)) / TASKS[0]
+    # The tasks that touch the data take their time too.
+    bringing = {
+        count: figures.best("data 100", count) - simulation.queue([0.0] * REACHING * count, count, task)
+        for count in (few, many)
+    }
     return Costs(
         alone=figures.best("start", 1) + figures.best("end", 1),
         meeting=start[few] - few * each + figures.best("end", few),
         host=each,
-        task=min(figures.best("tasks of each", count) for count in (few, many)) / TASKS[0],
-        bandwidth=max(
-            simulation.broadcast(100e6, count, 1.0) / figures.best("data 100", count) for count in (few, many)
-        ),
+        task=task,
+        bandwidth=max(simulation.broadcast(100e6, count, 1.0) / seconds for count, seconds in bringing.items()),
     )
 
 
