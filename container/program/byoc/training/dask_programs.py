@@ -34,10 +34,10 @@ SETTINGS = {
     "DASK_LOGGING__DISTRIBUTED": "warning",
     # It would take copies of data from workers that do not need them just now, until the last is lost with its host.
     "DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START": "false",
-    # Each worker would look a hundred times a second at what it does.
-    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "false",
     # A worker that holds too much memory between its tasks would wait for ever, and the job with it.
     "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "false",
+    # Each worker would look a hundred times a second at what it does.
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "false",
 }
 
 
