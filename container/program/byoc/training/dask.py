@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from byoc import machine
-from byoc.training import dask_programs
+from byoc.training import cluster, dask_programs
 from byoc.training.cluster import ClusterError
 from byoc.training.dask_programs import Size
 from byoc.training.meeting import Meeting, Seat
@@ -52,7 +52,7 @@ def leading(environment: TrainingEnvironment) -> Iterator[None]:
         programs.append(dask_programs.scheduler(environment.network_interface))
         programs.append(dask_programs.worker(environment, address, size))
         expected = size.processes + meeting.gather(environment.hosts_timeout)
-        with _spread(address, expected, meeting, programs):
+        with _spread(address, expected, meeting, programs, _shares(environment)):
             yield
     except BaseException as error:
         stopped = isinstance(error, Stopped)
@@ -67,7 +67,7 @@ def leading(environment: TrainingEnvironment) -> Iterator[None]:
 
 @contextmanager
 def _spread(
-    address: str, expected: int, meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]]
+    address: str, expected: int, meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]], shared: str
 ) -> Iterator[None]:
     """Connect to the scheduler, wait for all workers and put joblib's Dask backend in force."""
     # Not before it is known that there are several hosts.
@@ -78,7 +78,7 @@ def _spread(
     from byoc.training.dask_client import Client  # noqa: PLC0415
 
     begun = threading.Event()
-    with _interrupted_if(lambda: _reason_to_give_up(meeting, programs, begun=begun.is_set())):
+    with _interrupted_if(lambda: _reason_to_give_up(meeting, programs, shared, begun=begun.is_set())):
         client = Client(address, timeout=JOINING, set_as_default=True)
         try:
             _wait_for_workers(client, expected)
@@ -100,6 +100,11 @@ def _spread(
                 client.close(timeout=ENDING)
 
 
+def _shares(environment: TrainingEnvironment) -> str:
+    """Return the channel of which each host has a share that no other has, "" where there is none."""
+    return next((name for name in environment.channels if cluster.is_sharded(environment, name)), "")
+
+
 def _wait_for_workers(client: Any, expected: int) -> None:
     try:
         client.wait_for_workers(expected, timeout=JOINING)
@@ -107,10 +112,14 @@ def _wait_for_workers(client: Any, expected: int) -> None:
         raise ClusterError(f"the workers of all hosts did not join within {JOINING:.0f} s: {error}") from error
 
 
-def _reason_to_give_up(meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]], *, begun: bool) -> str:
+def _reason_to_give_up(
+    meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]], shared: str, *, begun: bool
+) -> str:
     for host in meeting.lost():
         if not begun:
             return f"host {host} was lost before the work began: see its own log"
+        if shared:
+            return f"host {host} is lost, and with it its share of channel '{shared}', which is ShardedByS3Key"
         log.warning("host %s is lost; its work goes to the others", host)
     scheduler, worker = programs
     if scheduler.poll() is not None:
