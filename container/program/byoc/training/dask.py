@@ -56,7 +56,8 @@ def leading(environment: TrainingEnvironment) -> Iterator[None]:
             yield
     except BaseException as error:
         stopped = isinstance(error, Stopped)
-        meeting.end("stopped" if stopped else "failed", "" if stopped else f"{type(error).__name__}: {error}"[:500])
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0][:500]
+        meeting.end("stopped" if stopped else "failed", "" if stopped else reason)
         raise
     else:
         meeting.end("done")
@@ -156,6 +157,8 @@ def _interrupted_if(reason: Callable[[], str]) -> Iterator[None]:
         yield
     except BaseException as error:
         over.set()
+        # The next look at the hosts is from here.
+        thread.join()
         if not isinstance(error, Stopped):
             # It may be a consequence, a client without its scheduler; that a program ended is known a moment later.
             time.sleep(0 if found[0] else POLL)
