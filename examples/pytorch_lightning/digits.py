@@ -2,7 +2,7 @@
 
 Data: CSV in the channel `digits` or `training`, no header row; the digit first, then the 64 pixels of an 8 x 8 image,
 0 to 16.
-Hyperparameters: epochs, batch_size, lr, hidden.
+Hyperparameters: epochs, batch_size, lr, hidden. Over several hosts or GPUs batch_size is that of each process.
 """
 
 import hashlib
@@ -29,10 +29,12 @@ from byoc.training import Job
 log = logging.getLogger(__name__)
 
 METRICS = ["train:loss", "validation:accuracy"]
+# Where a job has several hosts, or a host several GPUs, `fit` runs in a process for each.
+DISTRIBUTION = "torchrun"
 DIGITS, PIXELS = 10, 64
 # SageMaker reads a log: Lightning's hints and its progress bar are for a terminal.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-warnings.filterwarnings("ignore", module="pytorch_lightning")
+warnings.filterwarnings("ignore", module="pytorch_lightning|torch.distributed")
 
 
 class Digits(pl.LightningModule):
@@ -62,12 +64,12 @@ class Digits(pl.LightningModule):
     def training_step(self, batch: list[torch.Tensor]) -> torch.Tensor:
         """Return a batch's loss."""
         loss = nn.functional.cross_entropy(self(batch[0]), batch[1])
-        self.log("train:loss", loss, on_step=False, on_epoch=True)
+        self.log("train:loss", loss, on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
     def validation_step(self, batch: list[torch.Tensor]) -> None:
         """Note what share of a batch is told right."""
-        self.log("validation:accuracy", (self(batch[0]).argmax(1) == batch[1]).float().mean())
+        self.log("validation:accuracy", (self(batch[0]).argmax(1) == batch[1]).float().mean(), sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
@@ -84,11 +86,12 @@ class Reporter(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Draw a step's random numbers from its own number, so that a resumed job draws the same."""
-        torch.manual_seed(trainer.global_step)
+        torch.manual_seed(trainer.global_step * self.job.world_size + self.job.rank)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Stop after this batch where the job has been told to."""
-        trainer.should_stop = trainer.should_stop or self.job.stopping
+        """Stop after this batch where the job has been told to; processes on other hosts stop after the same one."""
+        stopping = trainer.strategy.reduce_boolean_decision(self.job.stopping, all=False)
+        trainer.should_stop = trainer.should_stop or stopping
 
     def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Report the epoch; where it is whole, a job that is interrupted later goes on from here."""
@@ -114,12 +117,18 @@ def fit(job: Job) -> None:
     # A checkpoint of other hyperparameters is another training's; more epochs are more of the same.
     key = hashlib.sha256(repr([options[name] for name in ("batch_size", "lr", "hidden")]).encode()).hexdigest()
     train = TensorDataset(pixels[held_out:], labels[held_out:])
-    # Its order follows from the epoch's number alone.
-    order = DistributedSampler(train, num_replicas=1, rank=0)
+    # Its order follows from the epoch's number alone; each process takes its part of it.
+    order = DistributedSampler(train, num_replicas=job.world_size, rank=job.rank)
+    judged = slice(job.rank, held_out, job.world_size)
+    hosts = len(job.environment.hosts) if job.world_size > 1 else 1
     trainer = pl.Trainer(
         max_epochs=options["epochs"],
         min_epochs=0,
-        devices=1,
+        num_nodes=hosts,
+        devices=job.world_size // hosts,
+        # Plain "ddp" adds gradients up in another order after its first step: a job that goes on would take that again.
+        strategy="ddp_find_unused_parameters_true" if job.world_size > 1 else "auto",
+        use_distributed_sampler=False,
         precision=precision(),
         callbacks=[Reporter(job, key)],
         logger=False,
@@ -136,7 +145,7 @@ def fit(job: Job) -> None:
         trainer.fit(
             module,
             DataLoader(train, size, sampler=order),
-            DataLoader(TensorDataset(pixels[:held_out], labels[:held_out]), size),
+            DataLoader(TensorDataset(pixels[judged], labels[judged]), size),
             ckpt_path=checkpoint.file if checkpoint else None,
         )
     flavor.save(module, job.model_dir, schema=schema(pixels))

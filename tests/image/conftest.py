@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import datasets, engine, program
+from tests.image.byoc_command import byoc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,20 @@ def in_image(image: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def model(in_image: dict[str, Path]) -> Path:
     """The model of the table with ten numbers."""
     return in_image["diabetes"] / "model"
+
+
+@pytest.fixture(scope="session")
+def lightning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The image of the example that trains by PyTorch Lightning."""
+    engine.require()
+    name = engine.unique()
+    example = program.ROOT / "examples" / "pytorch_lightning" / "digits.py"
+    arguments = ("--image-name", name, "--entry-point", str(example), "--extra", "torch")
+    done = byoc(tmp_path_factory.mktemp("build"), "docker", "build", *arguments, seconds=800)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "model_fn in digits.py, and fit" in done.stdout
+    yield name
+    engine.docker("rmi", "--force", name)
 
 
 def csv(rows: list[list[str]]) -> str:

@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from tests import datasets, engine, program
-from tests.image.byoc_command import byoc
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
-EXAMPLE = program.ROOT / "examples" / "pytorch_lightning" / "digits.py"
 CHECKS = Path(__file__).with_name("torch_checks.py")
 # What the weights answer without anything of ours but the class they belong to: the logits of rows, as shares.
 PLAIN = """\
@@ -40,19 +34,6 @@ from safetensors.torch import load_file
 one, other = (load_file(file) for file in sys.argv[1:])
 print(one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one))
 """
-
-
-@pytest.fixture(scope="module")
-def lightning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The image of the example."""
-    engine.require()
-    name = engine.unique()
-    arguments = ("--image-name", name, "--entry-point", str(EXAMPLE), "--extra", "torch")
-    done = byoc(tmp_path_factory.mktemp("build"), "docker", "build", *arguments, seconds=800)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "model_fn in digits.py, and fit" in done.stdout
-    yield name
-    engine.docker("rmi", "--force", name)
 
 
 def test_the_flavor(lightning: str) -> None:

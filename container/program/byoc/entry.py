@@ -29,6 +29,8 @@ OWN = PROGRAM / "predictor.py"
 STANDINS = Path(__file__).resolve().parent / "standins"
 # A module that says whether its model may be shared expects to be imported once, before the workers are forked.
 SHARED = re.compile(r"^FORK_SAFE\b", re.MULTILINE)
+# How the file's `fit` is to be spread, known before it is imported, which is then left to the processes that run it.
+DISTRIBUTION = re.compile(r"^DISTRIBUTION\b[^=\n]*=\s*([^#\n]*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,19 @@ class EntryPoint:
     @property
     def is_shared(self) -> bool:
         """Whether to import it once, before the fork; else each worker does, and has state and devices of its own."""
+        return bool(SHARED.search(self._text()))
+
+    @property
+    def distribution(self) -> str:
+        """What the file's ``DISTRIBUTION`` names, "" where it has none."""
+        found = DISTRIBUTION.search(self._text())
+        return found[1].strip().strip("\"'") if found else ""
+
+    def _text(self) -> str:
         try:
-            return bool(SHARED.search(self.file.read_text(encoding="utf-8")))
+            return self.file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
-            return False
+            return ""
 
     def load(self) -> ModuleType:
         """Import the file, as if it had been started in its own folder.

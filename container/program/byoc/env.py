@@ -179,6 +179,7 @@ class TrainingEnvironment:
     submit_directory: str = ""
     job_name: str = ""
     hosts_timeout: int = 900
+    processes_per_host: int = 0
     log_level: int = logging.INFO
 
     @classmethod
@@ -203,6 +204,7 @@ class TrainingEnvironment:
             reader.problems.append(f"resourceconfig.json: current_host {current_host!r} is not in hosts {list(hosts)}")
         level = reader.log_level()
         hosts_timeout = reader.integer(["BYOC_HOSTS_TIMEOUT"], cls.hosts_timeout, 1, 86_400)
+        processes = reader.integer(["BYOC_PROCESSES_PER_HOST"], cls.processes_per_host, 0, 1024)
         reader.finish()
         return cls(
             paths=paths,
@@ -219,6 +221,7 @@ class TrainingEnvironment:
             submit_directory=environ.get("SAGEMAKER_SUBMIT_DIRECTORY", ""),
             job_name=environ.get("TRAINING_JOB_NAME", ""),
             hosts_timeout=hosts_timeout,
+            processes_per_host=processes,
             log_level=level,
         )
 

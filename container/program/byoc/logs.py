@@ -53,6 +53,17 @@ def setup(level: int) -> None:
     logging.captureWarnings(True)
 
 
+def mark(**fields: Any) -> None:
+    """Add fields to every line from now on."""
+
+    def add(record: logging.LogRecord) -> bool:
+        vars(record).update(fields)
+        return True
+
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(add)
+
+
 def configuration(level: int, stream: TextIO = sys.stderr) -> dict[str, Any]:
     """Return the logging configuration (``logging.config.dictConfig``'s schema) for a process of ours."""
     formatter = PlainFormatter if stream.isatty() else JsonFormatter

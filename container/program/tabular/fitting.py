@@ -163,22 +163,22 @@ def _resume(model: Any, job: Job, key: str) -> tuple[Any, int]:
 
 def fingerprint(model: Any, features: NDArray[Any], labels: NDArray[Any]) -> str:
     """Return a hash over the data, the parameters and the library: where it is equal, so is the model in the end."""
-    total = hashlib.sha256(json.dumps([version("scikit-learn"), _describe(model)]).encode())
+    total = hashlib.sha256(json.dumps([version("scikit-learn"), describe(model)]).encode())
     total.update(repr((features.shape, features.dtype)).encode())
     total.update(np.ascontiguousarray(features).data)
     total.update(json.dumps(labels.tolist()).encode())
     return total.hexdigest()[:16]
 
 
-def _describe(value: Any) -> Any:
+def describe(value: Any) -> Any:
     """Return an estimator's class and parameters, and those of all within it, as JSON can write them."""
     if hasattr(value, "get_params"):
         parameters = value.get_params(deep=False).items()
         return [
             type(value).__name__,
-            {name: _describe(each) for name, each in parameters if name not in NEVER_THE_MODEL},
+            {name: describe(each) for name, each in parameters if name not in NEVER_THE_MODEL},
         ]
-    return [_describe(each) for each in value] if isinstance(value, list | tuple) else repr(value)
+    return [describe(each) for each in value] if isinstance(value, list | tuple) else repr(value)
 
 
 def has_converged(estimator: Any, milestone: int) -> bool:

@@ -66,6 +66,22 @@ def test_a_module_that_says_whether_its_model_may_be_shared_is_imported_once(tmp
     assert entry(tmp_path, f"import os\n{source}").is_shared is shared
 
 
+DISTRIBUTIONS = {
+    'DISTRIBUTION = "torchrun"': "torchrun",
+    "DISTRIBUTION: str = 'torchrun'  # on all GPUs": "torchrun",
+    "DISTRIBUTION = OTHER": "OTHER",
+    'DISTRIBUTION = ""': "",
+    'OTHER_DISTRIBUTION = "a"': "",
+    'if True:\n    DISTRIBUTION = "a"': "",
+    "x = 1": "",
+}
+
+
+@pytest.mark.parametrize(("source", "name"), DISTRIBUTIONS.items())
+def test_how_a_fit_is_to_be_spread_is_known_without_importing_it(tmp_path, source, name):
+    assert entry(tmp_path, f"import no_such_package\n{source}").distribution == name
+
+
 FAULTS = {
     "a missing package": (
         "\n\nimport no_such_package.part",

@@ -10,19 +10,22 @@ import hashlib
 import logging
 import os
 import re
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byoc.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
 log = logging.getLogger(__name__)
 
 # How many of a job's checkpoints stay: the newest, and one to fall back to.
 KEPT = 2
+# How many a host tells the others of, where they have to go on from the same one.
+MOST_TOLD = 16
 # The step, the job it belongs to and the hash of the content; the name comes last and whole, by a rename, so that a
 # file is either sound or told by its own name not to be.
 NAME = re.compile(r"(?P<step>\d{12})\.(?P<key>[\w-]+)\.(?P<digest>[0-9a-f]{64})\.checkpoint")
@@ -51,11 +54,17 @@ class Checkpoints:
     Args:
         folder: where they are; where it does not exist, or is None, the job has none.
         host: names this host's own part of the folder, "" where there is only one host.
+        keeps: False only calls what is to be saved, where another rank keeps it: all may have to take part in that.
+        common: the names that count beside what is saved here, since all ranks have them; None where all do.
 
     """
 
-    def __init__(self, folder: Path | None, host: str = "") -> None:
+    def __init__(
+        self, folder: Path | None, host: str = "", *, keeps: bool = True, common: Iterable[str] | None = None
+    ) -> None:
         self._root = folder
+        self._keeps = keeps
+        self._common = None if common is None else frozenset(common)
         self._folder = folder / host if folder is not None else None
         self._saved: list[Path] = []
 
@@ -75,6 +84,9 @@ class Checkpoints:
             key: what the state belongs to, in letters, digits, ``_`` and ``-``: a hash of data and hyperparameters.
 
         """
+        if self._folder is not None and not self._keeps:
+            _call(content)
+            return
         if not self.enabled or self._folder is None:
             return
         unfinished = self._folder / f".{step:012d}.{os.getpid()}.unfinished"
@@ -100,12 +112,23 @@ class Checkpoints:
                 len(others),
                 self._folder,
             )
+        own = {file.name for file in self._saved}
         for checkpoint in found:
             if checkpoint.key == key:
+                if self._common is not None and checkpoint.file.name not in self._common | own:
+                    log.warning("checkpoint %s is not on every host, or not sound, and passed over", checkpoint.file)
+                    continue
                 if checkpoint.is_sound():
                     return checkpoint
                 log.warning("checkpoint %s is damaged and passed over", checkpoint.file)
         return None
+
+    def sound(self) -> list[str] | None:
+        """Return the names of the newest sound checkpoints, of all keys; None where the job keeps none."""
+        if not self.enabled:
+            return None
+        newest = sorted(self._find(), key=lambda each: each.file.stat().st_mtime_ns, reverse=True)
+        return [each.file.name for each in newest[:MOST_TOLD] if each.is_sound()]
 
     def _find(self) -> Iterator[Checkpoint]:
         if self.enabled and self._folder is not None and self._folder.is_dir():
@@ -122,6 +145,13 @@ class Checkpoints:
             file.unlink(missing_ok=True)
         for file in self._folder.glob(".*.unfinished"):  # of a process that was killed
             file.unlink(missing_ok=True)
+
+
+def _call(content: bytes | Callable[[Path], object]) -> None:
+    """Have the state written, to no purpose but what happens on the way."""
+    if callable(content):
+        with tempfile.TemporaryDirectory() as folder:
+            content(Path(folder) / "state")
 
 
 def _digest(file: Path, *, to_disk: bool = False) -> str:

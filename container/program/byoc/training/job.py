@@ -9,15 +9,16 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from byoc import logs, machine
 from byoc.entry import EntryPoint
 from byoc.env import Paths, TrainingEnvironment
 from byoc.errors import DataError, UserError
-from byoc.training import artifact, channels, cluster, dask, failure, hyperparameters, metrics, script
+from byoc.training import artifact, channels, cluster, dask, failure, hyperparameters, metrics, rank, script, torchrun
 from byoc.training.checkpoints import Checkpoints
+from byoc.training.rank import Rank
 from byoc.training.stop import StopNotice, Stopped
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ class Job:
     environment: TrainingEnvironment
     model_dir: Path
     notice: StopNotice
+    process: Rank = rank.ALONE
+
+    @property
+    def rank(self) -> int:
+        """Which of the processes that torchrun runs `fit` in this is: from 0 on, whose model is the one kept."""
+        return self.process.number
+
+    @property
+    def world_size(self) -> int:
+        """How many processes torchrun runs `fit` in, on all hosts; 1 without torchrun."""
+        return self.process.count
 
     @cached_property
     def hyperparameters(self) -> dict[str, Any]:
@@ -75,8 +87,12 @@ class Job:
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """What an interrupted job goes on from: ``save(step, state)`` and ``latest()``."""
-        several = len(self.environment.hosts) > 1
-        return Checkpoints(self.environment.checkpoints, self.environment.current_host if several else "")
+        if self.process.folder is None:
+            several = len(self.environment.hosts) > 1
+            return Checkpoints(self.environment.checkpoints, self.environment.current_host if several else "")
+        common = self.process.plan()["checkpoints"]
+        folder, host = rank.checkpoints(self.environment)
+        return Checkpoints(None if common is None else folder, host, keeps=self.rank == 0, common=common)
 
     @property
     def stopping(self) -> bool:
@@ -85,8 +101,8 @@ class Job:
 
     @cached_property
     def cpus(self) -> int:
-        """The CPUs that the job may use."""
-        return machine.cpus()
+        """The CPUs that the job may use; where torchrun runs several processes on a host, each has its part."""
+        return max(1, machine.cpus() // self.process.local_count)
 
     def wait_for_peers(self) -> None:
         """Wait until all hosts of the job can be found by their names, which may be some seconds after the start.
@@ -98,8 +114,9 @@ class Job:
         cluster.wait_for_peers(self.environment.hosts)
 
     def metric(self, name: str, value: float) -> None:
-        """Report a metric: ``name=value;`` on a line of its own."""
-        metrics.emit(name, value)
+        """Report a metric: ``name=value;`` on a line of its own. Of torchrun's processes the first one does."""
+        if self.rank == 0:
+            metrics.emit(name, value)
 
 
 def run(
@@ -117,30 +134,49 @@ def run(
         names = metric_names if entry.is_own else getattr(entry.load(), "METRICS", ())
         sys.stdout.write(json.dumps(metrics.definitions(names), indent=2) + "\n")
         return 0
-    started = time.monotonic()
     notice = StopNotice()
     notice.install()
     # Read by OpenMP when an algorithm first loads it. Threads that wait by spinning keep each other from the CPUs where
     # there are more threads than CPUs: training then takes ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logs.setup(logging.INFO)
+    own = Rank.from_environ(os.environ)
+    code = _run(entry, fit, own, notice)
+    if own:
+        own.leave(code)
+    return code
+
+
+def _run(entry: EntryPoint, fit: Callable[[Job], None], own: Rank | None, notice: StopNotice) -> int:
+    started = time.monotonic()
     paths = Paths.from_environ(os.environ)
     try:
         environment = TrainingEnvironment.read(os.environ)
         logging.getLogger().setLevel(environment.log_level)
+        if own:
+            _work(entry, fit, environment, own, notice)
+            return 0
         # The one place that decides who trains: a script that the job brings along, else the image's own.
         brought = script.find(environment) or script.beside(entry)
-        if brought:
-            names = script.run(brought, environment, notice)
-        else:
-            names = _train(fit if entry.is_own else _fit_of(entry), environment, notice)
+        names = script.run(brought, environment, notice) if brought else _train(entry, fit, environment, notice)
     except Stopped as stop:
         log.warning("stopped by %s before there was a model", stop)
         return 128 + stop.signum
     except BaseException as error:  # noqa: BLE001 - also SystemExit from user code: every end but success has a cause
-        return _fail(error, paths.failure)
+        return _fail(error, own.tell_failure if own else partial(failure.write, paths.failure))
     log.info("trained in %.1f s; %s holds %s", time.monotonic() - started, paths.model, ", ".join(names))
     return 0
+
+
+def _work(
+    entry: EntryPoint, fit: Callable[[Job], None], environment: TrainingEnvironment, own: Rank, notice: StopNotice
+) -> None:
+    """Be one of the processes that torchrun runs `fit` in; `_train`, which started it, sees to the model."""
+    logs.mark(rank=own.number)
+    if own.local_number:  # what all of them say is told once a host
+        logging.getLogger().setLevel(max(environment.log_level, logging.WARNING))
+    (fit if entry.is_own else _fit_of(entry))(Job(environment, own.model_dir(), notice, own))
+    notice.finish()
 
 
 def _fit_of(entry: EntryPoint) -> Callable[[Job], None]:
@@ -159,23 +195,38 @@ def _fit_of(entry: EntryPoint) -> Callable[[Job], None]:
     return fit
 
 
-def _train(fit: Callable[[Job], None], environment: TrainingEnvironment, notice: StopNotice) -> list[str]:
+def _train(
+    entry: EntryPoint, fit: Callable[[Job], None], environment: TrainingEnvironment, notice: StopNotice
+) -> list[str]:
     """Run the algorithm and put its model in place; return the names in the model folder."""
+    distribution = fit.__globals__.get("DISTRIBUTION", "") if entry.is_own else entry.distribution
+    ranks = len(environment.hosts) * torchrun.processes(environment)
+    if torchrun.is_asked_for(environment, distribution) and ranks > 1:
+        run_fit = partial(torchrun.fit, environment, notice)
+    else:
+        chosen = fit if entry.is_own else _fit_of(entry)
+        run_fit = partial(_fit, chosen, environment, notice)
     staging = artifact.stage(environment.paths.model)
+    _announce(environment)
     try:
-        return _fit(fit, environment, staging, notice)
+        run_fit(staging)
+        notice.finish()
+        return artifact.publish(staging) if environment.is_leader else []
     finally:
         artifact.discard(staging)
 
 
-def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, staging: Path, notice: StopNotice) -> list[str]:
+def _announce(environment: TrainingEnvironment) -> None:
+    given = hyperparameters.user_values(environment.hyperparameters)
+    shown = {name: "<hidden>" if failure.is_secret(name) else value for name, value in given.items()}
+    host, hosts = environment.current_host, environment.hosts
+    log.info("training on %s with %d CPUs, hyperparameters %s", host, machine.cpus(), shown or "all default")
+    if len(hosts) > 1:
+        log.info("rank %d of %d hosts", hosts.index(host), len(hosts))
+
+
+def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, notice: StopNotice, staging: Path) -> None:
     job = Job(environment, staging, notice)
-    shown = {name: "<hidden>" if failure.is_secret(name) else value for name, value in job.hyperparameters.items()}
-    log.info(
-        "training on %s with %d CPUs, hyperparameters %s", environment.current_host, job.cpus, shown or "all default"
-    )
-    if len(environment.hosts) > 1:
-        log.info("rank %d of %d hosts", environment.hosts.index(environment.current_host), len(environment.hosts))
     if not cluster.is_spread(environment):
         fit(job)
     elif environment.is_leader:
@@ -183,18 +234,14 @@ def _fit(fit: Callable[[Job], None], environment: TrainingEnvironment, staging: 
             fit(job)
     else:
         dask.serving(environment, notice)
-    notice.finish()
-    if not environment.is_leader:
-        return []
-    return artifact.publish(staging)
 
 
-def _fail(error: BaseException, file: Path) -> int:
+def _fail(error: BaseException, tell: Callable[[str], None]) -> int:
     text = failure.describe(error, os.environ)
     try:
-        failure.write(file, text)
+        tell(text)
     except OSError as problem:
-        log.error("cannot write %s: %s", file, problem.strerror)  # noqa: TRY400 - the cause follows
+        log.error("cannot write %s: %s", problem.filename, problem.strerror)  # noqa: TRY400 - the cause follows
     if isinstance(error, UserError):
         log.error("training failed: %s", text)
         return error.exit_code

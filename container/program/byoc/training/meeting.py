@@ -26,7 +26,7 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 # Seconds that a newcomer has to say its name.
 MANNERS = 5.0
-LONGEST_WORD = 4096
+LONGEST_WORD = 1 << 16
 
 
 class Meeting:
@@ -34,6 +34,7 @@ class Meeting:
 
     def __init__(self, hosts: Sequence[str], port: int = PORT) -> None:
         self.guests: dict[str, socket.socket] = {}
+        self.hellos: dict[str, dict[str, Any]] = {}
         self._expected = hosts[1:]
         self._door = socket.create_server(("", port), backlog=len(hosts))
 
@@ -68,22 +69,46 @@ class Meeting:
                 continue
             log.info("host %s is here", hello["host"])
             self.guests[hello["host"]] = connection
+            self.hellos[hello["host"]] = hello
             workers += int(hello["workers"])
         return workers
 
     def lost(self) -> list[str]:
         """Return the hosts that went since the last call; it does not wait."""
-        ready = select.select(self.guests.values(), (), (), 0)[0]
-        gone = [host for host, connection in self.guests.items() if connection in ready]
-        for host in gone:
-            self.guests.pop(host).close()
-        return gone
+        return [host for host, message in self.hear().items() if not message]
 
-    def end(self, word: str, reason: str = "") -> None:
-        """Tell all: ``done``, ``stopped``, or ``failed`` with its reason."""
+    def hear(self) -> dict[str, dict[str, Any]]:
+        """Return what hosts said since the last call, {} of one that went without a word; it does not wait."""
+        ready = select.select(self.guests.values(), (), (), 0)[0]
+        said = {host: _hear(connection, MANNERS) for host, connection in self.guests.items() if connection in ready}
+        for host, message in said.items():
+            if not message:
+                self.guests.pop(host).close()
+        return said
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Say something to all."""
         for connection in self.guests.values():
             with suppress(OSError):
-                _say(connection, {"end": word, "reason": reason})
+                _say(connection, message)
+
+    def end(self, word: str, reason: str = "", host: str = "", linger: float = 0) -> None:
+        """Tell all: ``done``, ``stopped``, or ``failed`` with its reason, on which host where it is not this one.
+
+        Args:
+            word: which of them.
+            reason: of a failure.
+            host: where that was.
+            linger: seconds in which guests may go first; what one says meanwhile would else undo what it is told here.
+
+        """
+        self.tell({"end": word, "reason": reason, **({"host": host} if host else {})})
+        deadline = time.monotonic() + linger
+        for connection in self.guests.values():
+            with suppress(OSError):
+                connection.settimeout(max(0.0, deadline - time.monotonic()))
+                while linger and connection.recv(LONGEST_WORD):
+                    pass
             connection.close()
         self._door.close()
 
@@ -91,8 +116,8 @@ class Meeting:
 class Seat:
     """Another host's side: its connection to the first host."""
 
-    def __init__(self, host: str, leader: str, workers: int, patience: float, port: int = PORT) -> None:
-        """Connect, as soon as the first host's name is known to DNS and it listens.
+    def __init__(self, host: str, leader: str, workers: int, patience: float, port: int = PORT, **facts: Any) -> None:
+        """Connect, as soon as the first host's name is known to DNS and it listens; tell it the facts.
 
         Raises:
             ClusterError: that is not so after ``patience`` seconds.
@@ -117,24 +142,38 @@ class Seat:
             pause = min(2 * pause, LONGEST_PAUSE)
         _watch(self._connection)
         # Where it breaks already, `word` tells.
-        with suppress(OSError):
-            _say(self._connection, {"host": host, "workers": workers})
+        self.tell({"host": host, "workers": workers, **facts})
 
     def word(self, seconds: float) -> str:
         """Return how the first host says that it ended, "" where within so many seconds it has not.
 
         Raises:
-            ClusterError: it failed, or is lost.
+            ClusterError: it or a host that it names failed, or it is lost.
+
+        """
+        said = self.hear(seconds)
+        if said.get("end") == "failed":
+            raise ClusterError(f"training failed on host {said.get('host', self.leader)}: {said['reason']}")
+        return str(said.get("end", ""))
+
+    def hear(self, seconds: float) -> dict[str, Any]:
+        """Return what the first host says within so many seconds, {} where it says nothing.
+
+        Raises:
+            ClusterError: it is lost.
 
         """
         if not select.select([self._connection], (), (), seconds)[0]:
-            return ""
+            return {}
         said = _hear(self._connection, MANNERS)
         if not said:
             raise ClusterError(f"host {self.leader}, which leads, is lost: see its own log")
-        if said["end"] == "failed":
-            raise ClusterError(f"training failed on host {self.leader}: {said['reason']}")
-        return str(said["end"])
+        return said
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Say something to the first host; that it is gone is heard, not told here."""
+        with suppress(OSError):
+            _say(self._connection, message)
 
     def close(self) -> None:
         """Leave."""
@@ -155,8 +194,12 @@ def _say(connection: socket.socket, message: dict[str, Any]) -> None:
 def _hear(connection: socket.socket, seconds: float) -> dict[str, Any]:
     """Return the message, {} where there is none: the connection broke, or what came is no message of ours."""
     connection.settimeout(seconds)
-    with suppress(OSError, ValueError), connection.makefile("rb") as lines:
-        message = json.loads(lines.readline(LONGEST_WORD))
+    line = b""
+    with suppress(OSError, ValueError):
+        # Not a byte beyond the line: what follows is the next message, and to be seen by `select`.
+        while not line.endswith(b"\n") and len(line) < LONGEST_WORD and (byte := connection.recv(1)):
+            line += byte
+        message = json.loads(line)
         _watch(connection)
         return message if isinstance(message, dict) else {}
     return {}

@@ -13,13 +13,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from byoc.errors import UserError
-from byoc.training import code, hyperparameters, sm_env, stop
+from byoc.training import code, hyperparameters, sm_env, stop, torchrun
+from byoc.training.listener import Listener, explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 
 # How often a script is looked after, in seconds.
 POLL = 0.1
-# Bytes of its stderr that are kept for the failure file, which has 1,024 characters.
-TAIL = 700
 INTERPRETERS = {".py": [sys.executable], ".sh": ["bash"]}
 CLASSIC = "train"
 
@@ -111,7 +109,11 @@ def run(script: Script, environment: TrainingEnvironment, notice: StopNotice) ->
         _follow("requirements.txt", [sys.executable, *install], folder, environ, notice)
     # Without the values: a hyperparameter may be a secret.
     log.info("script mode: running %s in %s with %d arguments", script.program, folder, len(arguments))
-    _follow(script.program, [*interpreter, str(file), *arguments], folder, environ, notice)
+    command = [*interpreter, str(file), *arguments]
+    if torchrun.is_asked_for(environment):
+        torchrun.run(torchrun.Program(script.program, command, environ, folder), environment, notice)
+    else:
+        _follow(script.program, command, folder, environ, notice)
     names = sorted(path.name for path in environment.paths.model.iterdir())
     if not names and environment.is_leader:
         log.warning("%s wrote nothing into SM_MODEL_DIR, %s", script.program, environment.paths.model)
@@ -138,22 +140,18 @@ def _follow(name: str, command: Sequence[str], folder: Path, environ: Mapping[st
     if notice.requested:  # asking also tells that from here on a stop is passed on
         raise stop.Stopped(notice.signum)
     process = subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.PIPE, start_new_session=True)
-    assert process.stderr is not None
-    said = bytearray()
-    listener = threading.Thread(target=_pass_on, args=(process.stderr, said), name="stderr", daemon=True)
-    listener.start()
+    listener = Listener(process)
     try:
         status = _wait(process, notice, whole_group=command[0] == "bash")
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    listener.join(timeout=2)  # what the program left running may hold its stderr open
     exit_code = 128 - status if status < 0 else status
     if exit_code and exit_code == 128 + notice.signum:
         raise stop.Stopped(notice.signum)
     if exit_code:
-        raise ScriptError(_explain(name, status, said.decode("utf-8", "replace")), exit_code)
+        raise ScriptError(explain(name, status, listener.text()), exit_code)
 
 
 def _wait(process: subprocess.Popen[bytes], notice: StopNotice, *, whole_group: bool) -> int:
@@ -171,22 +169,3 @@ def _wait(process: subprocess.Popen[bytes], notice: StopNotice, *, whole_group: 
         if now > deadline:
             log.error("the script did not stop in time; it is killed")
             os.killpg(process.pid, signal.SIGKILL)
-
-
-def _pass_on(source: IO[bytes], said: bytearray) -> None:
-    while chunk := os.read(source.fileno(), 1 << 16):
-        os.write(sys.stderr.fileno(), chunk)
-        said += chunk
-        del said[:-TAIL]
-
-
-def _explain(name: str, status: int, said: str) -> str:
-    """Return the cause first, which in most languages is the last line, then what stood before it."""
-    lines = said.strip().splitlines()
-    if status < 0:
-        ended = f"was killed by {signal.Signals(-status).name}"
-        ended += ", perhaps for want of memory" if status == -signal.SIGKILL else ""
-    else:
-        ended = f"ended with exit code {status}"
-    cause = f": {lines[-1].strip()}" if lines else ", and said nothing on stderr"
-    return f"{name} {ended}{cause}" + "".join(f"\n{line}" for line in ["", *lines[:-1]] if len(lines) > 1)

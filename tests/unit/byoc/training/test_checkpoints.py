@@ -122,3 +122,38 @@ def test_what_else_lies_in_the_folder_is_left_alone(tmp_path):
     for step in range(4):
         checkpoints.save(step, b"state")
     assert (tmp_path / "epoch-3.pt").exists()
+
+
+def test_a_rank_that_keeps_nothing_takes_part_in_saving(tmp_path):
+    """Also where its own host has no folder: saving may be something that all ranks do together."""
+    for folder in (tmp_path / "there", tmp_path / "missing"):
+        called = []
+        Checkpoints(folder, "algo-1", keeps=False).save(1, called.append)
+        assert len(called) == 1
+        assert not called[0].parent.exists()
+        assert not folder.exists()
+    Checkpoints(None, keeps=False).save(1, called.append)
+    assert len(called) == 1
+
+
+def test_what_not_all_hosts_have_is_told_and_passed_over(tmp_path, caplog):
+    first = Checkpoints(tmp_path)
+    first.save(1, b"first")
+    (common,) = first.sound()
+    first.save(2, b"second")
+    both = Checkpoints(tmp_path, common=[common])
+    assert both.latest().step == 1
+    assert "is not on every host, or not sound, and passed over" in caplog.text
+    both.save(3, b"third")
+    assert both.latest().step == 3
+    assert Checkpoints(tmp_path, common=[]).latest() is None
+
+
+def test_the_sound_ones_are_told_by_name_of_every_key(tmp_path):
+    assert Checkpoints(tmp_path / "missing").sound() is None
+    assert Checkpoints(tmp_path, "algo-1").sound() == []
+    checkpoints = Checkpoints(tmp_path)
+    for key in ("one", "other", "damaged"):
+        checkpoints.save(1, b"state", key)
+    truncate(Checkpoints(tmp_path).latest("damaged").file)
+    assert sorted(name.split(".")[1] for name in Checkpoints(tmp_path).sound()) == ["one", "other"]

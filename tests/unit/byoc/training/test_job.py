@@ -138,6 +138,22 @@ def test_only_the_leader_writes_the_model(tmp_path):
     assert (tmp_path / "output/data/algo-2/notes").read_text() == "mine"
 
 
+def test_a_distribution_that_is_not_known_fails_the_job(tmp_path):
+    """It is read beside the image's own fit too."""
+    script = "import sys\nfrom byoc.training import run\nDISTRIBUTION = 'mpi'\ndef fit(job): pass\nsys.exit(run(fit))"
+    given = environ(write_job(tmp_path), PYTHONPATH=str(PROGRAM))
+    done = subprocess.run([sys.executable, "-c", script], env=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert (tmp_path / "output/failure").read_text().startswith("UserError: DISTRIBUTION = 'mpi' is not known")
+
+
+def test_one_process_on_one_host_needs_no_torchrun(tmp_path):
+    given = {"sagemaker_torch_distributed_enabled": "true"}
+    done = run(write_job(tmp_path, given), f"assert (job.rank, job.world_size) == (0, 1)\n{SAVE}")
+    assert done.returncode == 0, done.stderr
+    assert model(tmp_path) == ["model.bin"]
+
+
 STOPS = {
     "one that never asks": ("signal.raise_signal(signal.SIGTERM)", 143, []),
     "one that asks": (

@@ -123,12 +123,17 @@ def test_a_first_host_that_goes_without_a_word_is_lost(port, sit):
 def test_a_first_host_that_goes_before_it_is_greeted_is_lost(port, monkeypatch):
     """As one does that gave up just then: a reset, not an error of ours."""
 
+    connected = threading.Event()
+
     def hang_up():
         connection, _ = door.accept()
+        # Not earlier, when that would be a connection that did not come about.
+        assert connected.wait(10)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
 
     def wait_for_reset(connection):
+        connected.set()
         assert select.select([connection], (), (), 10)[0]
 
     monkeypatch.setattr(meeting, "_watch", wait_for_reset)
@@ -149,3 +154,46 @@ def test_what_is_said_is_a_line_of_json(port):
         assert meeting.gather(5) == 4
         meeting.end("done")
         assert json.loads(connection.recv(100)) == {"end": "done", "reason": ""}
+
+
+def test_guests_and_first_host_talk_meanwhile(port, sit):
+    """Two messages that come together are still two."""
+    meeting = Meeting(HOSTS[:2], port)
+    seats = sit(HOSTS[:2], port)
+    meeting.gather(5)
+    wait_until(lambda: seats)
+    assert meeting.hellos["algo-10"] == {"host": "algo-10", "workers": 1}
+    assert seats["algo-10"].hear(0) == {}
+    meeting.tell({"start": [1]})
+    meeting.end("failed", "enough", "algo-2")
+    assert seats["algo-10"].hear(5) == {"start": [1]}
+    with pytest.raises(ClusterError, match="failed on host algo-2: enough"):
+        seats["algo-10"].word(5)
+
+
+def test_what_a_guest_says_is_heard_and_that_it_goes(port, sit):
+    meeting = Meeting(HOSTS, port)
+    seats = sit(HOSTS, port)
+    meeting.gather(5)
+    wait_until(lambda: len(seats) == 2)
+    assert meeting.hear() == {}
+    seats["algo-2"].tell({"end": "failed", "reason": "x" * 3000})
+    assert wait_until(meeting.hear, 5) == {"algo-2": {"end": "failed", "reason": "x" * 3000}}
+    seats["algo-2"].close()
+    assert wait_until(meeting.hear, 5) == {"algo-2": {}}
+    assert list(meeting.guests) == ["algo-10"]
+    meeting.end("done")
+
+
+def test_a_guest_that_speaks_meanwhile_still_hears_the_end(port, sit):
+    meeting = Meeting(HOSTS[:2], port)
+    seats = sit(HOSTS[:2], port)
+    meeting.gather(5)
+    wait_until(lambda: seats)
+    ending = threading.Thread(target=meeting.end, args=("failed", "enough", "algo-1", 5))
+    seats["algo-10"].tell({"end": "done"})
+    ending.start()
+    with pytest.raises(ClusterError, match="failed on host algo-1: enough"):
+        seats["algo-10"].word(5)
+    seats["algo-10"].close()
+    ending.join()
