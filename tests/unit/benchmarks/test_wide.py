@@ -209,6 +209,7 @@ def test_the_picture_shows_every_job_and_what_was_measured(figures, tmp_path):
     points = [(float(each.get("cx")), float(each.get("cy"))) for each in root.iter(f"{space}circle")]
     assert len(points) == 2 * len(WHOLES) * len(COUNTS)
     first = [tuple(map(float, each.split(","))) for each in next(root.iter(f"{space}polyline")).get("points").split()]
+    assert [first[number][0] for number in (0, -1)] == list(picture.TIME)
     assert points[:6:2] == [pytest.approx(each, abs=2) for each in first[:3]]
 
 
