@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -81,7 +82,7 @@ def train(image: str, base: Path, epochs: int) -> dict[str, str]:
 
 
 def metrics(log: str) -> list[str]:
-    return [line for line in log.splitlines() if not line.startswith("{")]
+    return [line for line in log.splitlines() if re.fullmatch(r"[\w:]+=\S+;", line)]
 
 
 def test_a_stop_keeps_the_model_and_the_job_goes_on_to_the_same_one(lightning: str, tmp_path: Path) -> None:
