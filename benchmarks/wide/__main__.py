@@ -77,7 +77,7 @@ def _measure(image: str, rounds: int) -> tuple[Figures, dict[str, Any]]:
 
 def _caption(machine: dict[str, Any]) -> str:
     return (
-        f"Lines: simulated. Points: medians of {machine['rounds']} rounds on containers with {machine['limits']}, "
+        f"Lines: simulated. Points: the least of {machine['rounds']} rounds on containers with {machine['limits']}, "
         f"{machine['cpus']} CPUs in all, {machine['date']}"
     )
 

@@ -59,9 +59,11 @@ def all_jobs(measured: Iterable[Job], costs: Costs) -> list[Projected]:
 
 
 def lines(projected: Iterable[Projected]) -> list[str]:
-    """Return a line for each job and number of hosts."""
-    found = [f"{'job':38}" + "".join(f"{count:>16}" for count in HOSTS) + "   at 1.5 x at most, fastest"]
+    """Return a line for each job: seconds and, behind them, the cost."""
+    found = [f"{'job':38}" + "".join(f"{count:>16}" for count in HOSTS) + f"   fair ({FAIR} x), fastest"]
     for each in projected:
-        cells = "".join(f"{each.seconds[count]:9.0f} s{each.cost[count]:5.1f} x"[-16:].rjust(17) for count in HOSTS)
-        found.append(f"{each.job.name:38}{cells}   {each.fair}, {each.fastest}")
+        cells = [f"{each.seconds[count]:.0f} s {each.cost[count]:.3g} x" for count in HOSTS]
+        found.append(
+            f"{each.job.name:38}" + "".join(f"{cell:>16}" for cell in cells) + f"   {each.fair}, {each.fastest}"
+        )
     return found

@@ -138,7 +138,7 @@ def queue(lengths: Sequence[float], workers: int, handling: float, lost: Mapping
 
 def _lengths(job: Job) -> list[float]:
     """Return the seconds of each task; of brief ones, of each batch."""
-    together = max(1, math.ceil(BATCH / job.seconds)) if job.seconds else job.tasks
+    together = max(1, math.ceil(round(BATCH / job.seconds, 6))) if job.seconds else job.tasks
     draw = random.Random(job.name)  # noqa: S311 - the same every time
     batches = [min(together, job.tasks - first) for first in range(0, job.tasks, together)]
     return [size * job.seconds * (1 + job.spread * draw.uniform(-1, 1)) for size in batches]

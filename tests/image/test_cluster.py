@@ -64,6 +64,14 @@ SPREAD = """import numpy as np
     search = GridSearchCV(DecisionTreeClassifier(random_state=0), depths, scoring=score, n_jobs=-1).fit(*data)
     found = {"folds": folds, "search": search.cv_results_["mean_test_score"], "best": search.predict_proba(data[0])}
     np.savez(job.model_dir / "found.npz", forest=forest.predict_proba(data[0]), **found)"""
+# A function and its argument, one of which is a lock, that can be sent to no other process.
+LOCK = """import joblib, threading
+    joblib.Parallel(n_jobs=-1)(joblib.delayed({})({}) for _ in range(2))"""
+LOCK_IN_A_TASK = """import joblib, threading
+    def spread():
+        joblib.Parallel(n_jobs=-1)(joblib.delayed(threading.Lock)() for _ in range(2))
+
+    joblib.Parallel(n_jobs=-1)(joblib.delayed(spread)() for _ in range(2))"""
 # Needs more memory than there is; and leaves much of it taken, but not too much, between its tasks.
 EAT = """import joblib
 
@@ -111,8 +119,14 @@ class Cluster:
         code: str = "",
         options: Sequence[str] = (),
     ) -> None:
-        self.image, self.base, self.hosts, self.candidates, self.code = image, base, hosts, candidates, code
+        self.image, self.base, self.hosts, self.candidates = image, base, hosts, candidates
         self.options = [*LIMITS, *options]
+        if code:
+            file = base / "train"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(OWN.format(code))
+            file.chmod(0o755)
+            self.options += ["-v", f"{file}:/opt/program/train:ro"]
         self.containers: dict[str, Container] = {}
         self._stack = ExitStack()
 
@@ -138,11 +152,6 @@ class Cluster:
             datasets.digits().write(ml / "input/data/training/digits.csv")
             options = [*self.options, "-v", f"{ml}:/opt/ml"]
             options += ["--network", self._network, "--network-alias", host, "--hostname", host]
-            if self.code:
-                file = self.base / "train"
-                file.write_text(OWN.format(self.code))
-                file.chmod(0o755)
-                options += ["-v", f"{file}:/opt/program/train:ro"]
             container = engine.running(self.image, "train", options=options)
             self.containers[host] = self._stack.enter_context(container)
 
@@ -194,6 +203,22 @@ def test_one_host_does_not_even_import_dask(wide: str, ml: Path) -> None:
     imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")]
     assert "joblib" in imported
     assert not {"dask", "distributed"} & set(imported)
+
+
+def test_dask_knows_our_settings(wide: str) -> None:
+    """It does not say where it knows one not."""
+    code = """
+import json, os
+from byoc.training.dask_programs import SETTINGS
+os.environ |= SETTINGS
+from dask import config
+import distributed
+names = ["scheduler.active-memory-manager.start", "scheduler.worker-ttl", "worker.memory.pause"]
+print(json.dumps([config.get(f"distributed.{name}") for name in names]))
+"""
+    told = engine.run(wide, "python3", "-c", code)
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout) == [False, "30 minutes", False]
 
 
 def test_a_search_on_four_hosts_finds_what_one_finds(wide: str, alone: dict[str, Any], tmp_path: Path) -> None:
@@ -309,17 +334,25 @@ def test_a_stop_while_hosts_wait_for_one_another_ends_all(wide: str, tmp_path: P
 ENDS = [
     ("raise TimeoutError('no answer')", "TimeoutError: no answer"),
     ("sys.exit(0)", "SystemExit: 0"),
+    (LOCK.format("str", "threading.Lock()"), "TypeError: cannot pickle '_thread.lock' object"),
+    (LOCK.format("threading.Lock", ""), "TypeError: "),
+    (LOCK_IN_A_TASK, "TypeError: "),
     (EAT, "ClusterError: a task's workers were killed one after another, most likely for want of memory: use an "),
 ]
 
 
-@pytest.mark.parametrize(("code", "reason"), ENDS, ids=["an error", "an exit", "out of memory"])
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    ENDS,
+    ids=["an error", "an exit", "an argument", "a result", "a result of a task in a task", "out of memory"],
+)
 def test_why_fit_failed_is_told_on_every_host(wide: str, tmp_path: Path, code: str, reason: str) -> None:
     with Cluster(wide, tmp_path, HOSTS[:2], code=code) as cluster:
         cluster.start()
         assert cluster.codes() == {"algo-1": 1, "algo-2": 1}, cluster.first.log()
     assert cluster.failure("algo-1").startswith(reason)
     assert cluster.failure("algo-2").startswith(f"ClusterError: training failed on host algo-1: {reason}")
+    assert "\n" not in cluster.failure("algo-2")
 
 
 def test_workers_that_hold_much_memory_between_their_tasks_work_on(wide: str, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from byoc.training import pipes
 from tabular import records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from byoc.training.channels import Channel
 
@@ -93,7 +93,7 @@ def read(channel: Channel) -> pd.DataFrame:
         DataError: a file cannot be read, or does not fit the others; names file and line, never a value.
 
     """
-    files = _files(channel)
+    files = files_of(channel)
     if channel.media_type == aialgs.MEDIA_TYPE:
         frame = records.read(files)
     else:
@@ -105,20 +105,26 @@ def read(channel: Channel) -> pd.DataFrame:
 def digest(channel: Channel) -> str:
     """Return the SHA-256 of the files' contents, in the order in which they are read."""
     total = hashlib.sha256()
-    for path in _files(channel):
+    for path in files_of(channel):
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 total.update(block)
     return total.hexdigest()
 
 
-def _files(channel: Channel) -> list[Path]:
+def files_of(channel: Channel) -> list[Path]:
+    """Return the channel's files in the order in which they are read.
+
+    Raises:
+        DataError: there is none.
+
+    """
     return channel.files() if channel.media_type == aialgs.MEDIA_TYPE else channel.files(*SUFFIXES)
 
 
 def _read_csv(files: Sequence[Path], header: str | None) -> pd.DataFrame:
-    first = _layout(files[0], header)
-    layouts = [first, *(_same_layout(file, files[0], first, header) for file in files[1:])]
+    first = layout_of(files[0], header)
+    layouts = [first, *(same_layout(file, files[0], first, header) for file in files[1:])]
     frames = [_read_file(file, layout) for file, layout in zip(files, layouts, strict=True)]
     mixed = [name for name in first.names if len({_is_text(frame[name]) for frame in frames}) > 1]
     if mixed:
@@ -148,8 +154,13 @@ def _first_rows(file: Path) -> tuple[str, list[list[str]]]:
     return delimiter, rows
 
 
-def _layout(file: Path, header: str | None) -> Layout:
-    """Find a file's layout; ``header`` is the content type's parameter, ``present`` or ``absent``."""
+def layout_of(file: Path, header: str | None) -> Layout:
+    """Find a file's layout; ``header`` is the content type's parameter, ``present`` or ``absent``.
+
+    Raises:
+        DataError: it is not CSV, or its header row names a column twice.
+
+    """
     delimiter, rows = _first_rows(file)
     has_header = header == "present" if header in ("present", "absent") else _is_header(rows)
     if not has_header:
@@ -179,10 +190,14 @@ def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     return not any(row[number].strip() == name for row in body for number, name in enumerate(head) if number < len(row))
 
 
-def _same_layout(file: Path, first_file: Path, first: Layout, header: str | None) -> Layout:
+def same_layout(file: Path, first_file: Path, first: Layout, header: str | None) -> Layout:
     """Return the layout of another file of the channel.
 
     Its columns may stand in another order; and where a table was cut into pieces, only the first has the header row.
+
+    Raises:
+        DataError: it is not CSV, or has other columns.
+
     """
     if not first.has_header:
         return first
@@ -200,12 +215,38 @@ def _same_layout(file: Path, first_file: Path, first: Layout, header: str | None
 
 
 def _read_file(file: Path, layout: Layout, as_text: Sequence[str] = ()) -> pd.DataFrame:
+    return parse(file, layout, as_text, name=file, lines=lambda: _open(file))
+
+
+def parse(
+    source: Path | IO[bytes],
+    layout: Layout,
+    as_text: Sequence[str],
+    *,
+    name: Path,
+    lines: Callable[[], IO[str]],
+    before: int = 0,
+) -> pd.DataFrame:
+    """Return the rows of a file, or of whole rows out of one.
+
+    Args:
+        source: the file, or its bytes.
+        layout: how it is written.
+        as_text: columns that are text, spelt as in the file, whatever they hold.
+        name: the file, for messages.
+        lines: gives the source as lines of text.
+        before: lines of the file that stand before the source.
+
+    Raises:
+        DataError: it cannot be read; names file and line, never a value.
+
+    """
     try:
         with warnings.catch_warnings():
             # Given names, pandas drops what a row has more than those, and only warns.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
-                file,
+                source,
                 sep=layout.delimiter,
                 names=list(layout.names),
                 header=0 if layout.has_header else None,
@@ -221,24 +262,24 @@ def _read_file(file: Path, layout: Layout, as_text: Sequence[str] = ()) -> pd.Da
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
         if "EOF inside string" not in reason:
-            _check_widths(file, layout)
-        raise DataError(f"{file} cannot be read as CSV: {reason}") from error
+            _check_widths(lines, name, layout, before)
+        raise DataError(f"{name} cannot be read as CSV: {reason}") from error
     except UNREADABLE as error:
-        raise DataError(f"{file} cannot be read as CSV in UTF-8: {error}") from error
+        raise DataError(f"{name} cannot be read as CSV in UTF-8: {error}") from error
     if frame.empty:
-        raise DataError(f"{file} has a header row and no data")
+        raise DataError(f"{name} has a header row and no data")
     if frame.iloc[:, -1].isna().any():
-        _check_widths(file, layout)
+        _check_widths(lines, name, layout, before)
     return frame
 
 
-def _check_widths(file: Path, layout: Layout) -> None:
+def _check_widths(source: Callable[[], IO[str]], name: Path, layout: Layout, before: int) -> None:
     """Refuse rows too long, and those too short, which pandas fills up: only a missing last cell can hide one."""
-    with _open(file) as lines:
+    with source() as lines:
         records = csv.reader(lines, delimiter=layout.delimiter)
         for row in records:
             if row and len(row) != len(layout.names):
-                raise DataError(f"{file}, line {records.line_num}: {len(row)} values, not {len(layout.names)}")
+                raise DataError(f"{name}, line {before + records.line_num}: {len(row)} values, not {len(layout.names)}")
 
 
 def _is_text(column: pd.Series) -> bool:

@@ -109,7 +109,7 @@ def encode_labels(labels: pd.Series, problem_type: ProblemType) -> NDArray[Any]:
     if problem_type == "regression":
         if not numeric:
             raise DataError(f"column '{labels.name}', the target, is not all numbers; regression needs numbers")
-        _refuse_infinite(labels)
+        refuse_infinite(labels)
         return np.asarray(labels, dtype=np.float64)
     if not numeric:
         if pd.api.types.is_bool_dtype(labels):
@@ -130,7 +130,7 @@ def _learn_column(values: pd.Series, name: str) -> Column:
         return Column(name, kind, missing, tuple(str(text) for text, _ in ranked[:MOST_CATEGORIES]))
     if kind == "boolean" or values.notna().sum() == 0:
         return Column(name, kind, missing)
-    _refuse_infinite(values)
+    refuse_infinite(values)
     return Column(name, kind, missing, minimum=float(values.min()), maximum=float(values.max()))
 
 
@@ -150,7 +150,7 @@ def _encode_column(values: pd.Series, column: Column) -> NDArray[np.float64]:
             raise DataError(
                 f"column '{column.name}' holds numbers in the training data and text in the validation data"
             )
-        _refuse_infinite(values)
+        refuse_infinite(values)
         return cast("NDArray[np.float64]", values.to_numpy(dtype=np.float64, na_value=np.nan))
     texts = values.astype(str) if not pd.api.types.is_string_dtype(values) else values
     codes: NDArray[np.float64] = np.array(texts.map(column.codes), dtype=np.float64)
@@ -159,7 +159,13 @@ def _encode_column(values: pd.Series, column: Column) -> NDArray[np.float64]:
     return codes
 
 
-def _refuse_infinite(values: pd.Series) -> None:
+def refuse_infinite(values: pd.Series) -> None:
+    """Refuse numbers that are infinite.
+
+    Raises:
+        DataError: one is; it names column and row, from 1.
+
+    """
     infinite = np.isinf(values.to_numpy(dtype=np.float64, na_value=np.nan))
     if infinite.any():
         raise DataError(f"column '{values.name}', row {int(infinite.argmax()) + 1}: the number is infinite")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import pickle
 import time
 import warnings
@@ -13,6 +14,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 
 from byoc.errors import ModelError
@@ -116,7 +118,8 @@ class _Milestones:
     def fit_by_pauses(self, model: Any, done: int, features: NDArray[Any], labels: NDArray[Any]) -> Any:
         estimator = final(model)
         snapshot = pickle.dumps(model) if done else b""
-        milestone = min(done + FIRST_MILESTONE, self.total)
+        together = _together(estimator)
+        milestone = min(done + _rounded_up(FIRST_MILESTONE, together), self.total)
         try:
             while True:
                 began = time.monotonic()
@@ -128,7 +131,7 @@ class _Milestones:
                 done = milestone
                 snapshot = pickle.dumps(model)
                 self.keep(model, done)
-                milestone = min(self.total, done + max(1, int(INTERVAL / pace)))
+                milestone = min(self.total, done + _rounded_up(int(INTERVAL / pace), together))
         except Stopped as stop:
             return self._stop(stop, snapshot, done)
 
@@ -160,22 +163,22 @@ def _resume(model: Any, job: Job, key: str) -> tuple[Any, int]:
 
 def fingerprint(model: Any, features: NDArray[Any], labels: NDArray[Any]) -> str:
     """Return a hash over the data, the parameters and the library: where it is equal, so is the model in the end."""
-    total = hashlib.sha256(json.dumps([version("scikit-learn"), _describe(model)]).encode())
+    total = hashlib.sha256(json.dumps([version("scikit-learn"), describe(model)]).encode())
     total.update(repr((features.shape, features.dtype)).encode())
     total.update(np.ascontiguousarray(features).data)
     total.update(json.dumps(labels.tolist()).encode())
     return total.hexdigest()[:16]
 
 
-def _describe(value: Any) -> Any:
+def describe(value: Any) -> Any:
     """Return an estimator's class and parameters, and those of all within it, as JSON can write them."""
     if hasattr(value, "get_params"):
         parameters = value.get_params(deep=False).items()
         return [
             type(value).__name__,
-            {name: _describe(each) for name, each in parameters if name not in NEVER_THE_MODEL},
+            {name: describe(each) for name, each in parameters if name not in NEVER_THE_MODEL},
         ]
-    return [_describe(each) for each in value] if isinstance(value, list | tuple) else repr(value)
+    return [describe(each) for each in value] if isinstance(value, list | tuple) else repr(value)
 
 
 def has_converged(estimator: Any, milestone: int) -> bool:
@@ -191,6 +194,16 @@ def has_converged(estimator: Any, milestone: int) -> bool:
     scores = estimator.train_score_ if estimator.validation_fraction is None else estimator.validation_score_
     patience = estimator.n_iter_no_change
     return bool(len(scores) > patience and max(scores[-patience:]) <= scores[-patience - 1] + estimator.tol)
+
+
+def _together(estimator: Any) -> int:
+    """Return how many iterations are done at a time: as many trees of a forest as there are CPUs, of all hosts."""
+    return joblib.effective_n_jobs(estimator.n_jobs) if hasattr(estimator, "n_jobs") else 1
+
+
+def _rounded_up(iterations: int, together: int) -> int:
+    """Return the multiple, at least one: between fewer, CPUs would wait at every pause."""
+    return together * max(1, math.ceil(iterations / together))
 
 
 def _loses_count(estimator: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sklearn.base import ClassifierMixin, RegressorMixin, clone, is_classifier, is_regressor
 
 from byoc.errors import ConfigurationError, UserError
+from tabular import partial_fit
 from tabular.search import Search
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ PARALLEL = ("sklearn.ensemble", "sklearn.neighbors")
 BUILT_FROM_OTHERS = ("SelfTrainingClassifier",)
 # NumPy's random numbers can start from so many seeds.
 SEEDS = 1 << 32
+MOST_PASSES = 10_000
 
 
 class HyperparameterError(UserError):
@@ -62,6 +64,8 @@ class Options:
         problem_type: "" to find it from the target.
         validation_fraction: share of the rows held out where the job has no validation channel.
         scale: whether numbers are standardised before the estimator sees them.
+        incremental: whether to learn block by block, from data that fits no memory; None leaves it to the job.
+        passes: how often to go over the data then; None leaves it to the estimator.
         search: candidates for the estimator's parameters, of which cross-validation chooses; None for no search.
         seed: makes the split, the estimator and the search repeatable.
         parameters: the rest: the estimator's own, by its scikit-learn names.
@@ -73,13 +77,17 @@ class Options:
     problem_type: ProblemType | Literal[""] = ""
     validation_fraction: float = 0.2
     scale: bool = False
+    incremental: bool | None = None
+    passes: int | None = None
     search: Search | None = None
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, hyperparameters: Mapping[str, Any]) -> Options:
+    def read(cls, hyperparameters: Mapping[str, Any], *, sharded: bool = False) -> Options:
         """Check the decoded hyperparameters, before any data is read.
+
+        Where the data is ``sharded``, each host having a share, `incremental` is true unless they say otherwise.
 
         Raises:
             ConfigurationError: names every hyperparameter that is unknown or has a bad value, with what is allowed.
@@ -87,7 +95,9 @@ class Options:
         """
         own = {name: value for name, value in hyperparameters.items() if name in cls.__dataclass_fields__}
         own.pop("parameters", None)
-        for name in own.keys() & {"seed", "target"}:
+        if sharded and own.get("incremental") is None:
+            own["incremental"] = True
+        for name in own.keys() & {"seed", "target", "passes"}:
             # Some clients write every number as a float.
             if isinstance(own[name], float) and own[name].is_integer():
                 own[name] = int(own[name])
@@ -123,6 +133,15 @@ class Options:
             ""
             if isinstance(self.seed, int) and not isinstance(self.seed, bool) and 0 <= self.seed < SEEDS
             else f"seed={self.seed!r} must be a whole number from 0 to {SEEDS - 1}",
+            ""
+            if self.incremental in (None, True, False)
+            else f"incremental={self.incremental!r} must be true or false",
+            ""
+            if self.passes is None or (type(self.passes) is int and 0 < self.passes <= MOST_PASSES)
+            else f"passes={self.passes!r} must be a whole number from 1 to {MOST_PASSES}",
+            "search cannot go with incremental: each of its candidates needs all rows in memory"
+            if self.incremental and self.search
+            else "",
         ]
 
     @property
@@ -148,11 +167,17 @@ class Options:
             ConfigurationError: the estimator is of the other kind, or a parameter is unknown or not allowed.
 
         """
-        name = self.estimator or DEFAULTS[problem_type]
+        name = self.estimator or (partial_fit.DEFAULTS if self.incremental else DEFAULTS)[problem_type]
         estimator = find_class(name)()
         right = is_classifier if problem_type == "classification" else is_regressor
         if not right(estimator):
             raise HyperparameterError(f"estimator={name!r} does not do {problem_type}; choose one that does")
+        if self.incremental and not partial_fit.is_possible(estimator):
+            possible = ", ".join(each for each in partial_fit.ESTIMATORS if right(find_class(each)()))
+            raise HyperparameterError(
+                f"estimator={name!r} cannot learn block by block (incremental); those that can are {possible}. Choose "
+                "one, or say incremental=false, where the data fits one host's memory and is FullyReplicated"
+            )
         known = estimator.get_params(deep=False)
         extremes = self.search.extremes() if self.search else []
         own = sorted(name for name in self.__dataclass_fields__ if name != "parameters")
@@ -168,8 +193,12 @@ class Options:
             estimator.set_params(random_state=self.seed)
         if "n_jobs" in known and type(estimator).__module__.startswith(PARALLEL):
             estimator.set_params(n_jobs=cpus)
+        if self.incremental and not self.estimator:
+            estimator.set_params(**partial_fit.PARAMETERS[problem_type])
         problems = [text for text in (_set(estimator, *item) for item in self.parameters.items()) if text]
         trial = clone(estimator)
+        if self.incremental and not problems:
+            problems = [text for text in (partial_fit.refusal(trial, self.parameters),) if text]
         problems += [f"search: {text}" for text in (_set(trial, *item) for item in extremes) if text]
         if problems:
             raise ConfigurationError(problems)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from byoc.errors import DataError
 from tabular import data, features, fitting, model, pipeline, report, search
 from tabular.compile import Outcome, compile_model
 from tabular.evaluate import Evaluation, evaluate
-from tabular.model import TabularModel
+from tabular.model import TabularModel, final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,12 +49,28 @@ class Rows:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a job trains on and what it is judged by; ``held_out`` tells whether these are different rows."""
+    """What a job trains on and what it is judged by.
+
+    Attributes:
+        schema: of the rows.
+        training, validation: the rows.
+        held_out: whether these are different rows.
+        counts: how many rows there are of both, where these are not all.
+        remarks: what the report is to say besides.
+
+    """
 
     schema: Schema
     training: Rows
     validation: Rows
     held_out: bool
+    counts: tuple[int, int] | None = None
+    remarks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many rows it trains on, and is judged by."""
+        return self.counts or (len(self.training), len(self.validation))
 
 
 def read(job: Job, options: Options) -> Dataset:
@@ -119,16 +135,22 @@ def fit(job: Job, options: Options, dataset: Dataset) -> TabularModel:
     except ValueError as error:
         # scikit-learn raises it for data that this estimator cannot take: too few rows, a negative feature.
         raise DataError(f"{type(estimator).__name__} cannot be fitted on this data: {error}") from error
+    return finished(fitted, dataset.schema)
+
+
+def finished(fitted: Any, schema: Schema) -> TabularModel:
+    """Return a fitted model with the schema of its rows, which says how it came to be."""
+    estimator = final(fitted)
     created = {
-        **dataset.schema.created,
+        **schema.created,
         "estimator": type(estimator).__name__,
         "hyperparameters": {name: repr(value) for name, value in estimator.get_params(deep=False).items()},
         "git_commit": os.environ.get("BYOC_GIT_COMMIT", "unknown"),
         "versions": model.versions(),
     }
     # A rare class may have no row in the training split; the answers can only be what the estimator has seen.
-    classes = tuple(fitted.classes_.tolist()) if problem_type == "classification" else ()
-    return TabularModel(fitted, replace(dataset.schema, classes=classes, created=created))
+    classes = tuple(fitted.classes_.tolist()) if schema.problem_type == "classification" else ()
+    return TabularModel(fitted, replace(schema, classes=classes, created=created))
 
 
 def judge(job: Job, options: Options, trained: TabularModel, dataset: Dataset) -> Evaluation:
@@ -156,7 +178,7 @@ def save(job: Job, options: Options, trained: TabularModel, dataset: Dataset, ev
     model.save(trained, job.model_dir, compiled.content)
     engine = {"engine": "sklearn", "reason": compiled.reason} if compiled.reason else {"engine": "onnx"}
     facts = {
-        "rows": {"training": len(dataset.training), "validation": len(dataset.validation)},
+        "rows": dict(zip(("training", "validation"), dataset.sizes, strict=True)),
         "held_out": dataset.held_out,
         "metrics": evaluation.metrics,
         "serving": engine,
@@ -203,9 +225,10 @@ def _facts(trained: TabularModel, dataset: Dataset) -> dict[str, str]:
         "Problem": trained.schema.problem_type,
         "Target": trained.schema.target,
         "Features": str(len(trained.schema.columns)),
-        "Training rows": f"{len(dataset.training):,}",
-        "Validation rows": f"{len(dataset.validation):,}"
+        "Training rows": f"{dataset.sizes[0]:,}",
+        "Validation rows": f"{dataset.sizes[1]:,}"
         + ("" if dataset.held_out else ": the training rows, for none were held out"),
+        **dataset.remarks,
         "Data (SHA-256)": created["data_sha256"],
         "Code (git commit)": created["git_commit"],
         "Versions": ", ".join(f"{name} {version}" for name, version in created["versions"].items()),

@@ -5,6 +5,7 @@ import sys
 import threading
 from functools import partial
 
+import joblib
 import numpy as np
 import pytest
 from sklearn import ensemble
@@ -72,6 +73,16 @@ def test_milestones_give_the_plain_fits_model_to_the_bit(name, interval, monkeyp
     np.testing.assert_array_equal(getattr(fitted, answer)(features), getattr(plain, answer)(features))
     assert fitted.get_params() == plain.get_params()
     assert len(reports) == (1 if interval else parameters[fitting.ITERATIVE[name]] - fitting.FIRST_MILESTONE)
+
+
+def test_a_forest_pauses_when_all_cpus_have_had_a_tree(monkeypatch):
+    """Threads stand for the CPUs of several hosts: with fewer trees than CPUs between two pauses some would wait."""
+    monkeypatch.setattr(fitting, "INTERVAL", 0.0)
+    reports = []
+    model = ensemble.RandomForestClassifier(60, random_state=0)
+    with joblib.parallel_config("threading", n_jobs=12):
+        fitting.fit(model, *IRIS, Job(), lambda so_far: reports.append(len(so_far.estimators_)))
+    assert reports == [12, 24, 36, 48]
 
 
 def test_early_stopping_stops_where_the_plain_fit_does(monkeypatch):
@@ -293,9 +304,12 @@ def watch(build, data, monkeypatch, job=None):
     monkeypatch.setattr(fitting, "INTERVAL", 0.0)
     seen = {}
     patient = sys.getswitchinterval()
-    # Fits of so few rows are over before the other thread would have its turn.
+    # Fits of so few rows are over before the other thread would have its turn; on a busy machine not the first alone.
     sys.setswitchinterval(1e-5)
-    fitted = fitting.fit(build(), *data, job or Job(), lambda model: seen.update({final(model).n_iter_: model}))
+    for _ in range(50):
+        fitted = fitting.fit(build(), *data, job or Job(), lambda model: seen.update({final(model).n_iter_: model}))
+        if seen or job:
+            break
     sys.setswitchinterval(patient)
     return fitted, seen
 

@@ -6,6 +6,7 @@ from sklearn.utils import all_estimators
 
 from byoc.errors import UserError
 from byoc.training.hyperparameters import user_values
+from tabular import partial_fit
 from tabular.options import HyperparameterError, Options, find_class
 
 
@@ -41,6 +42,10 @@ OWN = [
     ("seed", '"5"', 5),
     ("seed", "5.0", 5),
     ("estimator", '"SVC"', "SVC"),
+    ("incremental", "true", True),
+    ("incremental", "False", False),
+    ("passes", "7", 7),
+    ("passes", "7.0", 7),
 ]
 
 
@@ -85,7 +90,45 @@ BAD = [
     ({"estimator": "DecisionTreeClassifier", "criterion": "mse"}, ["criterion='mse'", "gini"]),
     ({"estimator": "RandomForestRegressor", "n_estimators": "5.5"}, ["n_estimators=5.5"]),
     ({"estimator": "LogisticRegression", "C": "strong"}, ["C='strong'"]),
+    ({"incremental": "5"}, ["incremental=5", "true or false"]),
+    ({"passes": "0"}, ["passes=0", "from 1 to"]),
+    ({"passes": "2.5"}, ["passes=2.5"]),
+    ({"incremental": "true", "search": '{"space": {"alpha": [1, 2]}}'}, ["search cannot go with incremental"]),
+    (
+        {"incremental": "true", "estimator": "RandomForestClassifier"},
+        [
+            "estimator='RandomForestClassifier' cannot learn block by block",
+            "SGDClassifier, Perceptron",
+            "FullyReplicated",
+        ],
+    ),
+    ({"incremental": "true", "max_iter": "5"}, ["max_iter has no meaning", "passes"]),
+    (
+        {"incremental": "true", "estimator": "SGDClassifier", "class_weight": "balanced"},
+        ["'balanced' is not supported"],
+    ),
+    ({"incremental": "true", "early_stopping": "true"}, ["cannot learn block by block", "early_stopping"]),
 ]
+
+
+def test_incremental_is_the_default_where_the_data_is_sharded():
+    assert Options.read({}, sharded=True).incremental is True
+    assert Options.read({"incremental": False}, sharded=True).incremental is False
+    assert Options.read({}).incremental is None
+    assert Options.read({"alpha": 0.1}, sharded=True).make_estimator("classification").loss == "log_loss"
+    assert type(Options.read({}, sharded=True).make_estimator("regression")).__name__ == "SGDRegressor"
+
+
+@pytest.mark.parametrize("name", partial_fit.ESTIMATORS)
+def test_an_estimator_that_learns_in_parts_can_be_named(name):
+    assert Options.read({"incremental": True, "estimator": name}).incremental
+
+
+def test_all_that_learn_in_parts_are_told():
+    """But for what is built from others, and what scikit-learn gives up."""
+    able = {name for name, each in all_estimators(["classifier", "regressor"]) if hasattr(each, "partial_fit")}
+    passed_over = {name for name in able if name.startswith(("OneVs", "MultiOutput", "PassiveAggressive"))}
+    assert set(partial_fit.ESTIMATORS) == able - passed_over
 
 
 @pytest.mark.parametrize(("raw", "words"), BAD, ids=[str(raw) for raw, _ in BAD])

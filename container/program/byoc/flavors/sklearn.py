@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "model.skops"
-# What histogram gradient boosting over categories holds. A partial runs nothing but the function inside it, which is
-# named, and has to be trusted, by itself.
-HARMLESS = frozenset({"functools.partial", "sklearn.utils.validation.check_array"})
+# What histogram gradient boosting over categories holds, and an imputer: the type of its numbers, kept as that of an
+# array of none. A partial runs nothing but the function inside it, which is named, and has to be trusted, by itself.
+HARMLESS = frozenset({"functools.partial", "numpy.dtype", "sklearn.utils.validation.check_array"})
 
 
 def save(model: Any, folder: Path) -> None:

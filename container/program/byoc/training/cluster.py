@@ -27,27 +27,39 @@ class ClusterError(UserError):
     """Hosts that cannot work together."""
 
 
-def is_spread(environment: TrainingEnvironment) -> bool:
+def is_led(environment: TrainingEnvironment) -> bool:
     """Whether `fit` is to run on the first host alone, with the others working for it; else it runs on each."""
-    if len(environment.hosts) == 1:
-        return False
-    if importlib.util.find_spec("distributed") is None:
+    return len(environment.hosts) > 1 and importlib.util.find_spec("distributed") is not None
+
+
+def is_sharded(environment: TrainingEnvironment, channel: str) -> bool:
+    """Whether each host has files of its own in the channel, and not all of them."""
+    entry = environment.channels.get(channel, {})
+    return len(environment.hosts) > 1 and entry.get("S3DistributionType") == "ShardedByS3Key"
+
+
+def is_spread(environment: TrainingEnvironment) -> bool:
+    """Tell what `is_led` does, and in the log what follows from it."""
+    first = environment.hosts[0]
+    if is_led(environment):
+        for name in environment.channels:
+            if is_sharded(environment, name):
+                log.info(
+                    "channel '%s' is ShardedByS3Key: fit runs on %s and finds there the share of this host only, "
+                    "but where it has the others read theirs, as the sample algorithm does when incremental; a host "
+                    "that is lost ends the job",
+                    name,
+                    first,
+                )
+        return True
+    if len(environment.hosts) > 1:
         log.info(
             "fit runs on each of %d hosts, and the model is that of %s; to spread the work over all of them, build "
             "the image with the extra 'cluster' (--build-arg EXTRAS=cluster)",
             len(environment.hosts),
-            environment.hosts[0],
+            first,
         )
-        return False
-    for name, channel in environment.channels.items():
-        if channel.get("S3DistributionType") == "ShardedByS3Key":
-            log.warning(
-                "channel '%s' is ShardedByS3Key: fit runs on %s alone, and finds there only this host's share of the "
-                "data; make it FullyReplicated",
-                name,
-                environment.hosts[0],
-            )
-    return True
+    return False
 
 
 def wait_for_peers(

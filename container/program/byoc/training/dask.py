@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from byoc import machine
-from byoc.training import dask_programs
+from byoc.training import cluster, dask_programs
 from byoc.training.cluster import ClusterError
 from byoc.training.dask_programs import Size
 from byoc.training.meeting import Meeting, Seat
@@ -52,11 +52,12 @@ def leading(environment: TrainingEnvironment) -> Iterator[None]:
         programs.append(dask_programs.scheduler(environment.network_interface))
         programs.append(dask_programs.worker(environment, address, size))
         expected = size.processes + meeting.gather(environment.hosts_timeout)
-        with _spread(address, expected, meeting, programs):
+        with _spread(address, expected, meeting, programs, _shares(environment)):
             yield
     except BaseException as error:
         stopped = isinstance(error, Stopped)
-        meeting.end("stopped" if stopped else "failed", "" if stopped else f"{type(error).__name__}: {error}"[:500])
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0][:500]
+        meeting.end("stopped" if stopped else "failed", "" if stopped else reason)
         raise
     else:
         meeting.end("done")
@@ -66,7 +67,7 @@ def leading(environment: TrainingEnvironment) -> Iterator[None]:
 
 @contextmanager
 def _spread(
-    address: str, expected: int, meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]]
+    address: str, expected: int, meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]], shared: str
 ) -> Iterator[None]:
     """Connect to the scheduler, wait for all workers and put joblib's Dask backend in force."""
     # Not before it is known that there are several hosts.
@@ -77,7 +78,7 @@ def _spread(
     from byoc.training.dask_client import Client  # noqa: PLC0415
 
     begun = threading.Event()
-    with _interrupted_if(lambda: _reason_to_give_up(meeting, programs, begun=begun.is_set())):
+    with _interrupted_if(lambda: _reason_to_give_up(meeting, programs, shared, begun=begun.is_set())):
         client = Client(address, timeout=JOINING, set_as_default=True)
         try:
             _wait_for_workers(client, expected)
@@ -99,6 +100,11 @@ def _spread(
                 client.close(timeout=ENDING)
 
 
+def _shares(environment: TrainingEnvironment) -> str:
+    """Return the channel of which each host has a share that no other has, "" where there is none."""
+    return next((name for name in environment.channels if cluster.is_sharded(environment, name)), "")
+
+
 def _wait_for_workers(client: Any, expected: int) -> None:
     try:
         client.wait_for_workers(expected, timeout=JOINING)
@@ -106,10 +112,14 @@ def _wait_for_workers(client: Any, expected: int) -> None:
         raise ClusterError(f"the workers of all hosts did not join within {JOINING:.0f} s: {error}") from error
 
 
-def _reason_to_give_up(meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]], *, begun: bool) -> str:
+def _reason_to_give_up(
+    meeting: Meeting, programs: Sequence[subprocess.Popen[bytes]], shared: str, *, begun: bool
+) -> str:
     for host in meeting.lost():
         if not begun:
             return f"host {host} was lost before the work began: see its own log"
+        if shared:
+            return f"host {host} is lost, and with it its share of channel '{shared}', which is ShardedByS3Key"
         log.warning("host %s is lost; its work goes to the others", host)
     scheduler, worker = programs
     if scheduler.poll() is not None:
@@ -147,6 +157,8 @@ def _interrupted_if(reason: Callable[[], str]) -> Iterator[None]:
         yield
     except BaseException as error:
         over.set()
+        # The next look at the hosts is from here.
+        thread.join()
         if not isinstance(error, Stopped):
             # It may be a consequence, a client without its scheduler; that a program ended is known a moment later.
             time.sleep(0 if found[0] else POLL)

@@ -13,6 +13,8 @@ from dask.base import tokenize
 from dask.sizeof import sizeof
 from distributed.protocol import pickle
 
+from byoc.training.dask_backend import Backend
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 # Bytes from which on an argument of many tasks is put on every worker instead of into each task.
 LARGE = 1 << 18
-# So many of them stay on the workers after the call of joblib's that brought them.
-KEPT = 4
+# Of a worker's memory, what they may take after the call of joblib's that brought them.
+KEPT = 0.2
 # What takes a worker's first task a second to import.
 LIBRARIES = ("sklearn.ensemble", "sklearn.model_selection")
 
@@ -30,20 +32,23 @@ LIBRARIES = ("sklearn.ensemble", "sklearn.model_selection")
 class Client(distributed.Client):  # type: ignore[misc]
     """Sends what joblib gives it so that little is sent, and nothing is lost with a worker.
 
-    A small argument goes with each task, a large one to every worker. One that is sent again is there already: a forest
-    that grows by pauses takes the same rows each time.
+    A small argument goes with each task, a large one to every worker. One that is sent again may be there already: a
+    forest that grows by pauses takes the same rows each time.
 
     The scheduler is one process for all hosts. Results do not pass through it; and a task is one parcel to it, which
     it need not unpack, let alone import what is in it.
     """
 
     def __init__(self, address: str, **options: Any) -> None:
-        self._sent: OrderedDict[str, asyncio.Future[Any]] = OrderedDict()
+        self.room = 0.0
+        self._sent: OrderedDict[str, _Sent] = OrderedDict()
         super().__init__(address, direct_to_workers=True, **options)
 
     def warm_up(self) -> None:
-        """Have every worker import, meanwhile, what its first task is likely to need."""
-        for worker in self.nthreads():
+        """Have every worker import, meanwhile, what its first task is likely to need; they are all here by now."""
+        workers = self.scheduler_info(n_workers=-1)["workers"]
+        self.room = KEPT * min(each["memory_limit"] for each in workers.values())
+        for worker in workers:
             distributed.fire_and_forget(self.submit(_import, LIBRARIES, workers=[worker], pure=False))
 
     def submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -61,14 +66,28 @@ class Client(distributed.Client):  # type: ignore[misc]
 
     async def _send(self, data: object, options: dict[str, Any]) -> Any:
         token = tokenize(data)
-        sent = self._sent.get(token)
-        if sent is None or _is_gone(sent):
-            sent = asyncio.ensure_future(super().scatter(data, **{**options, "broadcast": True}))
-            self._sent[token] = sent
-        self._sent.move_to_end(token)
-        while len(self._sent) > KEPT:
+        sent = self._sent.pop(token, None)
+        if sent is None or sent.is_gone:
+            coming = asyncio.ensure_future(super().scatter(data, **{**options, "broadcast": True}))
+            sent = _Sent(sizeof(data), coming)
+        self._sent[token] = sent
+        while sum(each.size for each in self._sent.values()) > self.room:
             self._sent.popitem(last=False)
-        return await sent
+        return await sent.future
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """Data of so many bytes that are on the workers, or on their way."""
+
+    size: int
+    future: asyncio.Future[Any]
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether they were lost since."""
+        done = self.future
+        return done.done() and (done.cancelled() or bool(done.exception()) or done.result().status != "finished")
 
 
 @dataclass(frozen=True)
@@ -107,13 +126,8 @@ async def _itself(data: object) -> object:
     return data
 
 
-def _is_gone(sent: asyncio.Future[Any]) -> bool:
-    """Whether what was sent was lost since: then it is sent again."""
-    return sent.done() and (sent.cancelled() or sent.exception() is not None or sent.result().status != "finished")
-
-
 def _import(libraries: Sequence[str]) -> None:
     for each in libraries:
         importlib.import_module(each)
     # Connects the worker's own client, which joblib has ready for what a task may spread in its turn.
-    distributed.get_client()
+    Backend()

@@ -36,6 +36,8 @@ SETTINGS = {
     "DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START": "false",
     # A worker that holds too much memory between its tasks would wait for ever, and the job with it.
     "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "false",
+    # Compiled code that does not release Python's lock keeps a worker silent; of a lost one the connection tells.
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "30 minutes",
     # Each worker would look a hundred times a second at what it does.
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "false",
 }
@@ -85,6 +87,7 @@ def worker(environment: TrainingEnvironment, scheduler: str, size: Size) -> subp
         *("--interface", environment.network_interface, "--name", environment.current_host),
         *("--nworkers", str(size.processes), "--nthreads", str(size.threads), "--memory-limit", str(size.memory)),
         *("--local-directory", tempfile.gettempdir(), "--death-timeout", str(LOOKING), "--no-dashboard"),
+        *("--preload", "byoc.training.dask_backend"),
     )
 
 

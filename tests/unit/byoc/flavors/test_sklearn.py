@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
@@ -162,3 +164,12 @@ def test_what_cannot_be_written_says_why(tmp_path):
         flavor.save(tree(), tmp_path / "nowhere")
     with pytest.raises(ModelError, match="DecisionTreeClassifier cannot be saved as skops"):
         flavor.save(with_attribute(each for each in ()), tmp_path)
+
+
+def test_what_fills_in_missing_values_comes_back(tmp_path):
+    """An imputer holds the type of its numbers."""
+    features, labels = IRIS
+    gaps = np.where(features > 5, np.nan, features)
+    model = make_pipeline(SimpleImputer(), DecisionTreeClassifier(random_state=0)).fit(gaps, labels)
+    flavor.save(model, tmp_path)
+    np.testing.assert_array_equal(flavor.load(tmp_path).predict(gaps), model.predict(gaps))

@@ -58,7 +58,8 @@ def test_work_is_spread_where_there_are_hosts_and_the_extra(monkeypatch, caplog,
         assert told == []
 
 
-def test_a_share_of_the_data_is_warned_of(monkeypatch, caplog):
+def test_a_share_of_the_data_is_told_of(monkeypatch, caplog):
+    caplog.set_level("INFO")
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: object())
     channels = {
         "training": {"S3DistributionType": "ShardedByS3Key"},

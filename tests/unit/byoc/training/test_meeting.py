@@ -123,12 +123,17 @@ def test_a_first_host_that_goes_without_a_word_is_lost(port, sit):
 def test_a_first_host_that_goes_before_it_is_greeted_is_lost(port, monkeypatch):
     """As one does that gave up just then: a reset, not an error of ours."""
 
+    connected = threading.Event()
+
     def hang_up():
         connection, _ = door.accept()
+        # Not earlier, when that would be a connection that did not come about.
+        assert connected.wait(10)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
 
     def wait_for_reset(connection):
+        connected.set()
         assert select.select([connection], (), (), 10)[0]
 
     monkeypatch.setattr(meeting, "_watch", wait_for_reset)
