@@ -15,6 +15,7 @@ import pytest
 from werkzeug.exceptions import default_exceptions
 
 from byoc import logs
+from byoc.entry import DISTRIBUTION
 from byoc.flavors import FLAVORS
 from byoc.serving import app, nginx
 from byoc.serving.conventions import functions
@@ -22,6 +23,7 @@ from byoc.serving.errors import RequestError
 from byoc.serving.formats import ANSWERS, REQUESTS
 from byoc.serving.handler import Handler
 from byoc.serving.settings import OUTPUTS, Settings
+from byoc.training import torchrun
 from byoc_cli.emulator.emulator import Emulator
 from byoc_cli.emulator.hosting import Hosting
 from byoc_cli.emulator.native_engine import NativeEngine
@@ -54,8 +56,8 @@ SAMPLES = {
     "SAGEMAKER_BASE_DIR": "/elsewhere",
     "SAGEMAKER_ENABLE_STATEFUL_SESSIONS": "true",
 }
-# Where a name that one of the two documents gives may be; the last is for CONTRIBUTING's way of a request.
-FOLDERS = [ROOT, PROGRAM, ROOT / "local_test/test_dir", PROGRAM / "byoc/serving"]
+# Where a name that one of the two documents gives may be; the last two are for CONTRIBUTING's ways of a request and a job.
+FOLDERS = [ROOT, PROGRAM, ROOT / "local_test/test_dir", PROGRAM / "byoc/serving", PROGRAM / "tabular"]
 # The same names, left by a training job; tests/process/test_readme.py looks for them there.
 LEFT_BY_TRAINING = {"model.skops", "model.onnx", "schema.json", "metrics.json", "report.html"}
 
@@ -231,6 +233,17 @@ def test_what_the_emulator_can_do_is_what_its_rooms_do(tmp_path):
 
 def test_the_media_types_are_the_formats():
     assert [codes(row[0])[0] for row in README.table("media type")] == [*REQUESTS, *(ANSWERS.keys() - REQUESTS.keys())]
+
+
+def test_what_spreads_work_is_there_by_the_name_that_is_told():
+    told = [code for row in README.table("work") for code in codes(row[1])]
+    assert all(
+        (PROGRAM.parent / "extras" / f"{code.partition('EXTRAS=')[2]}.in").is_file()
+        for code in told
+        if "EXTRAS=" in code
+    )
+    (line,) = [code for code in told if code.startswith("DISTRIBUTION")]
+    assert DISTRIBUTION.match(line)[1] == f'"{torchrun.NAME}"'
 
 
 def test_the_model_files_are_those_that_are_known():
