@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.docker
 
 # The checks of hosts would pass without Dask as well, so `fit` itself refuses to run without it.
-FIRST = "    options = Options.read(job.hyperparameters)\n"
+FIRST = "    # Slow imports belong here"
 REFUSAL = """\
     from joblib.parallel import get_active_backend
     backend = get_active_backend()[0]
