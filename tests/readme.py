@@ -1,4 +1,4 @@
-"""Reads README.md and CONTRIBUTING.md into the pieces that tests check: code blocks, tables, code within sentences."""
+"""Reads README.md, CONTRIBUTING.md and benchmarks/README.md into the pieces that tests check: code blocks, tables, code within sentences."""
 
 from __future__ import annotations
 
@@ -89,3 +89,4 @@ def pattern(lines: list[str]) -> str:
 
 README = Document("README.md")
 CONTRIBUTING = Document("CONTRIBUTING.md")
+BENCHMARKS = Document("benchmarks/README.md")

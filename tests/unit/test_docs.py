@@ -14,6 +14,8 @@ import gunicorn.arbiter
 import pytest
 from werkzeug.exceptions import default_exceptions
 
+from benchmarks.wide import projection
+from benchmarks.wide.simulation import Costs
 from byoc import logs
 from byoc.entry import DISTRIBUTION
 from byoc.flavors import FLAVORS
@@ -33,7 +35,7 @@ from byoc_cli.sagemaker import sagemaker
 from tabular.options import DEFAULTS, PROBLEM_TYPES, Options
 from tests.image.test_examples import CONVENTIONS
 from tests.program import PROGRAM, ROOT
-from tests.readme import CONTRIBUTING, LINK, README, codes, expanded
+from tests.readme import BENCHMARKS, CONTRIBUTING, LINK, README, codes, expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,6 +246,21 @@ def test_what_spreads_work_is_there_by_the_name_that_is_told():
     )
     (line,) = [code for code in told if code.startswith("DISTRIBUTION")]
     assert DISTRIBUTION.match(line)[1] == f'"{torchrun.NAME}"'
+
+
+def test_what_going_wide_gains_is_what_the_simulation_says():
+    """The README's figures follow from the five costs that benchmarks/README.md tells."""
+    told = {codes(name)[0]: float(value.split()[0]) for name, value in BENCHMARKS.table("cost")}
+    projected = {each.job.name: each for each in projection.all_jobs([], Costs(**told))}
+    rows = README.table("job")
+    assert [name for name, *_ in rows] == [job.name for job in projection.TYPICAL]
+    for name, hosts, gain in rows:
+        found = projected[name]
+        assert int(hosts) == found.fair
+        at = 2 if found.fair == 1 else found.fair
+        faster, cost = map(float, re.findall(r"[\d.]+(?= \u00d7)", gain))
+        assert faster == pytest.approx(found.seconds[1] / found.seconds[at], rel=0.02), name
+        assert cost == pytest.approx(found.cost[at], rel=0.02), name
 
 
 def test_the_model_files_are_those_that_are_known():
