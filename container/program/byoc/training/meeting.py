@@ -33,10 +33,21 @@ class Meeting:
     """The first host's side: everybody who came, and whom it lost since."""
 
     def __init__(self, hosts: Sequence[str], port: int = PORT) -> None:
+        """Listen.
+
+        Raises:
+            ClusterError: another program has the port.
+
+        """
         self.guests: dict[str, socket.socket] = {}
         self.hellos: dict[str, dict[str, Any]] = {}
         self._expected = hosts[1:]
-        self._door = socket.create_server(("", port), backlog=len(hosts))
+        try:
+            self._door = socket.create_server(("", port), backlog=len(hosts))
+        except OSError as error:
+            raise ClusterError(
+                f"the hosts cannot meet on port {port} of {hosts[0]}: {error.strerror}; leave it free for them"
+            ) from error
 
     @property
     def address(self) -> tuple[str, int]:

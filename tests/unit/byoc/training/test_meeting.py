@@ -89,6 +89,11 @@ def test_who_does_not_come_is_named_and_no_stranger_takes_the_place(port, sit):
         connection.close()
 
 
+def test_a_port_that_is_taken_is_told(port):
+    with socket.create_server(("", port)), pytest.raises(ClusterError, match=f"port {port} of algo-1: Address already"):
+        Meeting(["algo-1", "algo-2"], port)
+
+
 def test_a_first_host_that_never_listens_is_named(port):
     with pytest.raises(ClusterError, match="host localhost, which leads, cannot be reached after 0 s"):
         Seat("algo-2", "localhost", 1, 0.3, port)
