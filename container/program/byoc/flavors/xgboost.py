@@ -80,10 +80,12 @@ def open_model(file: Path) -> Model:
             "booster.save_model('model.ubj')"
         )
     try:
-        # XGBoost ends the process over an empty file. By its content: of a file it would go by the name.
-        if not signs.of_xgboost(file):
+        content = file.read_bytes()
+        # XGBoost ends the process over an empty file, and reads on beyond the end of one that is cut off.
+        if not signs.of_xgboost(file) or not content.rstrip().endswith(b"}"):
             raise ValueError(file)
-        return Model(xgboost.Booster(model_file=bytearray(file.read_bytes())))
+        # By its content: of a file it would go by the name.
+        return Model(xgboost.Booster(model_file=bytearray(content)))
     except (xgboost.core.XGBoostError, OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"{file.name} cannot be loaded by XGBoost {xgboost.__version__}: it is damaged, or in an older format; "
