@@ -30,12 +30,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def wide() -> Iterator[str]:
     """An image with the extra `cluster`, built from this checkout."""
-    engine.require()
-    name = engine.unique()
-    build = engine.build(name, arguments={"EXTRAS": "cluster"})
-    assert build.returncode == 0, build.stdout + build.stderr
-    yield name
-    engine.docker("rmi", "--force", name)
+    with engine.built_with("cluster") as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,19 @@ def build(name: str, context: Path = ROOT / "container", arguments: Mapping[str,
     return docker("build", "-t", name, *words, str(context), check=False, timeout=900)
 
 
+@contextmanager
+def built_with(extras: str) -> Iterator[str]:
+    """Build the image of this checkout with extras, ``a,b``; it is gone afterwards."""
+    require()
+    name = unique()
+    built = build(name, arguments={"EXTRAS": extras})
+    assert built.returncode == 0, built.stdout + built.stderr
+    try:
+        yield name
+    finally:
+        docker("rmi", "--force", name)
+
+
 def run(image: str, *command: str, options: Sequence[str] = (), timeout: float = 120) -> Finished:
     """Run a container to its end, in the foreground, and remove it, whatever happens."""
     name = unique()

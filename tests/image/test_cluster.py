@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import datasets, engine, program
-from tests.image.test_hosts import HOSTS, network
+from tests.image.test_hosts import HOSTS, network, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -150,8 +150,7 @@ class Cluster:
             resources = {"current_host": host, "hosts": list(self.hosts)}
             ml = program.write_job(self.base / host, hyperparameters, resourceconfig=resources)
             datasets.digits().write(ml / "input/data/training/digits.csv")
-            options = [*self.options, "-v", f"{ml}:/opt/ml"]
-            options += ["--network", self._network, "--network-alias", host, "--hostname", host]
+            options = [*self.options, *place(self._network, host, ml)]
             container = engine.running(self.image, "train", options=options)
             self.containers[host] = self._stack.enter_context(container)
 

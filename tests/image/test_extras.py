@@ -23,20 +23,14 @@ pytestmark = pytest.mark.docker
 
 def test_parquet(model: Path) -> None:
     """The image without the extra says how to have it; with it, a table is answered like the same rows in CSV."""
-    name = engine.unique()
-    build = engine.build(name, arguments={"EXTRAS": "parquet"})
-    assert build.returncode == 0, build.stderr
     table = datasets.diabetes()
     rows, names = table.features(slice(5)), [name for name in table.header if name != table.target]
     out = io.BytesIO()
     pd.DataFrame(rows, columns=names).astype(float).to_parquet(out)
-    try:
-        with engine.serving(name, model) as server:
-            answer = server.post(out.getvalue(), "application/x-parquet")
-            assert answer.text == server.post(csv(rows)).text
-            assert answer.status_code == 200
-    finally:
-        engine.docker("rmi", "--force", name)
+    with engine.built_with("parquet") as image, engine.serving(image, model) as server:
+        answer = server.post(out.getvalue(), "application/x-parquet")
+        assert answer.text == server.post(csv(rows)).text
+        assert answer.status_code == 200
 
 
 def test_boosters(tmp_path: Path) -> None:
@@ -49,18 +43,13 @@ def test_boosters(tmp_path: Path) -> None:
     trees.save_model(first / "model.ubj")
     leaves = lightgbm.train({"verbose": -1, "num_threads": 1}, lightgbm.Dataset(rows, numbers), 10)
     leaves.save_model(second / "model.txt")
-    name = engine.unique()
-    build = engine.build(name, arguments={"EXTRAS": "xgboost,lightgbm"})
-    assert build.returncode == 0, build.stderr
     body = csv([list(map(repr, row)) for row in rows.tolist()])
-    try:
+    with engine.built_with("xgboost,lightgbm") as image:
         for folder, wanted in ((first, trees.predict(xgboost.DMatrix(rows))), (second, leaves.predict(rows))):
-            with engine.serving(name, folder) as server:
+            with engine.serving(image, folder) as server:
                 answer = server.post(body)
                 assert answer.status_code == 200, answer.text
                 np.testing.assert_allclose([float(line) for line in answer.text.splitlines()], wanted, rtol=1e-6)
-    finally:
-        engine.docker("rmi", "--force", name)
 
 
 def test_a_booster_without_its_extra(image: str, tmp_path: Path) -> None:

@@ -74,12 +74,8 @@ FOUR = [
 @pytest.fixture(scope="module")
 def h2o_image() -> Iterator[str]:
     """The image with the extra h2o."""
-    engine.require()
-    name = engine.unique()
-    built = engine.build(name, arguments={"EXTRAS": "h2o"})
-    assert built.returncode == 0, built.stdout + built.stderr
-    yield name
-    engine.docker("rmi", "--force", name)
+    with engine.built_with("h2o") as name:
+        yield name
 
 
 @pytest.fixture(scope="module")

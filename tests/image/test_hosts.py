@@ -67,6 +67,11 @@ def network() -> Iterator[str]:
         engine.docker("network", "rm", name, check=False)
 
 
+def place(net: str, host: str, ml: Path) -> list[str]:
+    """Return the options of a container that is a host of a job: its network, its name there, and its /opt/ml."""
+    return ["-v", f"{ml}:/opt/ml", "--network", net, "--network-alias", host, "--hostname", host]
+
+
 def test_three_hosts_find_one_another_and_one_leaves_the_model(image: str, tmp_path: Path) -> None:
     (tmp_path / "train").write_text(TRAIN)
     (tmp_path / "train").chmod(0o755)
@@ -78,9 +83,8 @@ def test_three_hosts_find_one_another_and_one_leaves_the_model(image: str, tmp_p
                     tmp_path / host, {"max_iter": "5"}, resourceconfig={"current_host": host, "hosts": HOSTS}
                 )
                 datasets.iris().write(ml / "input/data/training/iris.csv")
-                mounts = ["-v", f"{ml}:/opt/ml", "-v", f"{tmp_path}/train:/opt/program/train:ro"]
-                names = ["--network", net, "--network-alias", host, "--hostname", host]
-                containers.append(stack.enter_context(engine.running(image, "train", options=[*mounts, *names])))
+                options = [*place(net, host, ml), "-v", f"{tmp_path}/train:/opt/program/train:ro"]
+                containers.append(stack.enter_context(engine.running(image, "train", options=options)))
                 if host != HOSTS[-1]:
                     containers[-1].wait_for_log(f"waiting for host {HOSTS[HOSTS.index(host) + 1]}")
             for container in containers:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from tests import engine, program
-from tests.image.test_hosts import HOSTS, network
+from tests.image.test_hosts import HOSTS, network, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,6 +62,17 @@ def write(base: Path, host: str, hosts: Sequence[str], files: Sequence[Path]) ->
     return ml
 
 
+@contextmanager
+def hosts(image: str, folder: Path, files: Sequence[Path]) -> Iterator[dict[str, engine.Container]]:
+    """Start hosts that have a file each; give their containers by name."""
+    with network() as net, ExitStack() as stack:
+        containers = {}
+        for host, file in zip(HOSTS, files, strict=True):
+            options = [*place(net, host, write(folder, host, HOSTS, [file])), *LIMITS]
+            containers[host] = stack.enter_context(engine.running(image, "train", options=options))
+        yield containers
+
+
 @pytest.mark.timeout(600)
 def test_three_hosts_with_a_share_each_make_the_model_of_one_with_all(
     wide: str,
@@ -69,13 +80,7 @@ def test_three_hosts_with_a_share_each_make_the_model_of_one_with_all(
     tmp_path: Path,
 ) -> None:
     try:
-        with network() as net, ExitStack() as stack:
-            containers = {}
-            for host, file in zip(HOSTS, files, strict=True):
-                ml = write(tmp_path / "three", host, HOSTS, [file])
-                names = ["--network", net, "--network-alias", host, "--hostname", host]
-                given = ["-v", f"{ml}:/opt/ml", *LIMITS, *names]
-                containers[host] = stack.enter_context(engine.running(wide, "train", options=given))
+        with hosts(wide, tmp_path / "three", files) as containers:
             for container in containers.values():
                 assert container.wait(240) == 0, container.log()
             log = containers["algo-1"].log()
@@ -107,13 +112,7 @@ def test_a_host_that_is_lost_with_its_share_ends_the_job_everywhere(
     tmp_path: Path,
 ) -> None:
     try:
-        with network() as net, ExitStack() as stack:
-            containers = {}
-            for host, file in zip(HOSTS, files, strict=True):
-                ml = write(tmp_path, host, HOSTS, [file])
-                names = ["--network", net, "--network-alias", host, "--hostname", host]
-                given = ["-v", f"{ml}:/opt/ml", *LIMITS, *names]
-                containers[host] = stack.enter_context(engine.running(wide, "train", options=given))
+        with hosts(wide, tmp_path, files) as containers:
             containers["algo-1"].wait_for_log("blocks", 120)
             engine.docker("kill", containers["algo-3"].name)
             codes = [containers[host].wait(120) for host in HOSTS[:2]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import datasets, engine, program
-from tests.image.test_hosts import HOSTS, network
+from tests.image.test_hosts import HOSTS, network, place
 from tests.image.test_torch import WEIGHTS, check_answers
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def job(
                 ml = program.write_job(base / host, given, resourceconfig={"current_host": host, "hosts": hosts})
                 datasets.digits().write(ml / "input/data/training/digits.csv")
                 (ml / "checkpoints").mkdir(exist_ok=True)
-                names = ["--network", net, "--network-alias", host, "--hostname", host]
-                words = ["-v", f"{ml}:/opt/ml", *LIMITS, *names, *options]
+                words = [*place(net, host, ml), *LIMITS, *options]
                 containers[host] = stack.enter_context(engine.running(image, "train", options=words))
             yield containers
     finally:
