@@ -44,14 +44,13 @@ def test_forked_workers_use_the_session_of_before_the_fork(content):
 
 def test_a_session_has_no_threads_of_its_own(content):
     """The reason why it survives a fork."""
-    import threading
     from pathlib import Path
 
-    before = len([*Path("/proc/self/task").iterdir()])
+    # ONNX Runtime's threads are none of Python's: the kernel knows them all. Those of other tests may end meanwhile.
+    before = {*Path("/proc/self/task").iterdir()}
     session = flavor.Session(content)
     session.run(ROWS)
-    assert len([*Path("/proc/self/task").iterdir()]) == before
-    assert threading.active_count() <= before
+    assert {*Path("/proc/self/task").iterdir()} <= before
 
 
 def test_rows_are_computed_in_chunks(content, monkeypatch):

@@ -66,6 +66,7 @@ def test_each_host_is_asked():
     workers = Counting(1)
     assert hosts.each(workers, lambda: 5) == {"algo-1": 5, "algo-2": 5}
     assert workers.started == ["algo-1", "algo-2"]
+    workers.close()
 
 
 def refuse():
@@ -73,17 +74,22 @@ def refuse():
 
 
 def test_a_mistake_names_the_host_where_there_are_several():
+    two, one = Counting(1), OneHost("algo-1", 1)
     with pytest.raises(DataError, match=r"^host algo-1: no such file$"):
-        hosts.each(Counting(1), refuse)
+        hosts.each(two, refuse)
     with pytest.raises(DataError, match=r"^no such file$"):
-        hosts.each(OneHost("algo-1", 1), refuse)
+        hosts.each(one, refuse)
+    two.close()
+    one.close()
 
 
 def test_one_host_is_this_one_and_leaves_no_thread_behind(tmp_path):
-    before = threading.active_count()
+    before = set(threading.enumerate())
     job = Job(TrainingEnvironment(Paths(tmp_path)), tmp_path, StopNotice())
     with hosts.of(job) as workers:
         assert workers.threads == {"algo-1": job.cpus}
         found = workers.start("algo-1", slow, 3)
         assert workers.join("algo-1", lambda state, number: state + number, 4, found) == 7
-    wait_until(lambda: threading.active_count() == before, what="the end of the threads")
+        assert set(threading.enumerate()) - before
+    # What threads other tests left may end meanwhile.
+    wait_until(lambda: set(threading.enumerate()) <= before, what="the end of the threads")
