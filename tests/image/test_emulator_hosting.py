@@ -216,6 +216,19 @@ def test_an_instance_that_ends_is_replaced(host: Host, kept: Callable[[str], str
     wait_until(lambda: outcome(host, endpoint, "x") == "answered", 60, "a new instance")
 
 
+def test_an_instance_whose_ping_fails_is_replaced(host: Host, kept: Callable[[str], str]) -> None:
+    """What SageMaker does with a container that answers /ping with 503 after a prediction that failed."""
+    container = host.container(NAME="frail", SAGEMAKER_MAX_FAILURES_IN_A_ROW="1")
+    before = containers(host.emulator)
+    endpoint = kept(host.config({**INSTANCE, "ModelName": host.model(container)}))
+    first = containers(host.emulator) - before
+    # No number of seconds, but it looks like one to the handler.
+    assert outcome(host, endpoint, "1.2.3") == "424 ModelError"
+    wait_until(lambda: not first & containers(host.emulator), 90, "the end of the instance")
+    assert host.ask(endpoint) == "hello frail(text/plain, text/plain)"
+    assert len(containers(host.emulator) - before) == 1
+
+
 def test_an_archive_that_leads_out_is_refused(host: Host, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
     url = host.emulator.put_model(tmp_path, "hostile/model.tar.gz")

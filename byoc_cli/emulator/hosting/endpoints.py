@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WATCH_SECONDS = 1.0
 LISTED = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
 OF_CONFIG = ("EndpointConfigName", "ProductionVariants", "AsyncInferenceConfig")
 
@@ -84,7 +83,6 @@ class Endpoints:
             elif record["EndpointStatus"] != "Failed":
                 self._table.update(name, EndpointStatus="Creating", PendingDeploymentSummary=None)
                 self._change(name, lambda name=name, record=record: self._deploy(name, record["_Config"]))  # type: ignore[misc]
-        self._emulator.background(self._watch, "endpoints")
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         if "DeploymentConfig" in request:
@@ -207,14 +205,9 @@ class Endpoints:
         deployment, live = Deployment(config, variants), self._live[name]
         deployment.start()
         before = live.change(deployment)
+        for each in variants:
+            self._emulator.background(each.watch, f"{name}/{each.name} is watched")
         if before is not None:
             self._emulator.background(
                 lambda: live.retire(before, limits.LONGEST_SECONDS), f"the old instances of {name}"
             )
-
-    def _watch(self) -> None:
-        """Replace instances that have ended, until the emulator ends."""
-        while not self._emulator.closing.wait(WATCH_SECONDS):
-            for live in list(self._live.values()):
-                for variant in live.deployment.variants if live.deployment is not None else ():
-                    variant.replace_ended()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from byoc_cli.emulator.hosting.models import Model
 
 LARGEST_HOP = 5 << 20
+# So many health checks one after the other fail until an instance is given up.
+BAD_PINGS = 3
 TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container {}. Review the latency metrics for each "
     "container in Amazon CloudWatch, resolve the issue, and try again."
@@ -67,6 +69,7 @@ class Instance:
         self.in_flight = 0
         self._is_direct = model.direct
         self._is_multi = model.is_multi
+        self._bad_pings = 0
         self._changed = threading.Condition()
 
     @property
@@ -78,6 +81,16 @@ class Instance:
     def runs(self) -> bool:
         """Whether all its containers have started and not ended."""
         return all(each.runs for each in self.containers)
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it runs, and its health checks do not keep failing."""
+        return self.runs and self._bad_pings < BAD_PINGS
+
+    def check(self) -> None:
+        """Check the health of its containers, once; it may take two seconds for each."""
+        is_healthy = all(each.is_healthy() for each in self.containers)
+        self._bad_pings = 0 if is_healthy else self._bad_pings + 1
 
     def start(self) -> None:
         """Start the containers and return when all are healthy; after an error nothing is left of them.

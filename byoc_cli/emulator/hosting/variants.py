@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Seconds between two looks at the instances, and after one that could not be replaced; between two pings of one.
+WATCH_SECONDS = 1.0
+RETRY_SECONDS = 10.0
+PING_SECONDS = 5.0
+
 
 class Variant:
     """A production variant; `resize` starts its instances.
@@ -55,7 +60,10 @@ class Variant:
         self._endpoint = endpoint
         self._model = model
         self._memory = self.serverless["MemorySizeInMB"] if self.serverless else memory
+        self._closed = threading.Event()
         self._changed = threading.Lock()
+        # Held as long as instances are being started: one change at a time.
+        self._resizing = threading.Lock()
 
     @property
     def initial_count(self) -> int:
@@ -68,17 +76,17 @@ class Variant:
         Raises:
             StartError: one did not come up; then there are as many as before.
         """
-        with self._changed:
+        with self._resizing:
             kept, surplus = self.instances[:count], self.instances[count:]
-        new = [Instance(self._emulator, self._model, self._profile()) for _ in range(count - len(kept))]
-        if new:
-            with ThreadPoolExecutor(len(new)) as threads:
-                failed = [error for error in threads.map(_start, new) if error is not None]
-            if failed:
-                _close_all([each for each in new if each.runs])
-                raise failed[0]
-        with self._changed:
-            self.instances = kept + new
+            new = [self._instance() for _ in range(count - len(kept))]
+            if new:
+                with ThreadPoolExecutor(len(new)) as threads:
+                    failed = [error for error in threads.map(_start, new) if error is not None]
+                if failed:
+                    _close_all([each for each in new if each.runs])
+                    raise failed[0]
+            with self._changed:
+                self.instances = kept + new
         if surplus:
             self._emulator.background(lambda: _retire(surplus), f"{self._endpoint}/{self.name} scales in")
 
@@ -92,18 +100,16 @@ class Variant:
         self.weight = desired.get("DesiredWeight", self.weight)
         self.concurrency = desired.get("ServerlessUpdateConfig", {}).get("MaxConcurrency", self.concurrency)
 
-    def replace_ended(self) -> None:
-        """Start anew what has ended, as the platform replaces an instance whose /ping fails."""
-        for ended in [each for each in self.instances if not each.runs]:
-            log.warning("endpoint %s: an instance of %s has ended and is replaced", self._endpoint, self.name)
-            new = Instance(self._emulator, self._model, self._profile())
-            if (error := _start(new)) is not None:
-                log.warning("endpoint %s: %s", self._endpoint, error)
-                continue
-            with self._changed:
-                is_wanted = ended in self.instances
-                self.instances = [new if each is ended else each for each in self.instances]
-            (ended if is_wanted else new).close()
+    def watch(self) -> None:
+        """Replace instances that end or whose /ping keeps failing, until it is closed or the emulator is."""
+        pause, pinged = WATCH_SECONDS, time.monotonic()
+        while not self._closed.wait(pause) and not self._emulator.closing.is_set():
+            if time.monotonic() >= pinged + PING_SECONDS:
+                pinged = time.monotonic()
+                for each in self.instances:
+                    each.check()
+            replaced = [self._replace(each) for each in self.instances if not each.is_fit]
+            pause = WATCH_SECONDS if all(replaced) else RETRY_SECONDS
 
     @contextmanager
     def lent(self, preferred: Instance | None = None) -> Iterator[Instance]:
@@ -122,10 +128,13 @@ class Variant:
 
     def close(self) -> None:
         """Let requests be answered, then stop all instances."""
+        with self._changed:
+            self._closed.set()
         _retire(self.instances)
 
     def _pick(self, preferred: Instance | None) -> Instance:
-        running = [each for each in self.instances if each.runs]
+        fit = [each for each in self.instances if each.is_fit]
+        running = fit or [each for each in self.instances if each.runs]
         if not running:
             raise ApiError("ServiceUnavailable", f"no instance of variant {self.name} is running; ask again", 503)
         if self.concurrency is not None and sum(each.in_flight for each in running) >= self.concurrency:
@@ -135,6 +144,27 @@ class Variant:
         least = min(each.in_flight for each in running)
         is_least = self.settings.get("RoutingConfig", {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS"
         return random.choice([each for each in running if not is_least or each.in_flight == least])  # noqa: S311
+
+    def _replace(self, unfit: Instance) -> bool:
+        """Start another instance in place of one; False where it does not come up."""
+        with self._resizing:
+            if unfit not in self.instances:
+                return True
+            why = "does not pass the ping health check" if unfit.runs else "has ended"
+            log.warning("endpoint %s: an instance of %s %s and is replaced", self._endpoint, self.name, why)
+            new = self._instance()
+            if (error := _start(new)) is not None:
+                log.warning("endpoint %s: %s", self._endpoint, error)
+                return False
+            with self._changed:
+                surplus = new if self._closed.is_set() else unfit
+                if surplus is unfit:
+                    self.instances = [new if each is unfit else each for each in self.instances]
+        self._emulator.background(lambda: _retire([surplus]), f"{self._endpoint}/{self.name} replaces an instance")
+        return True
+
+    def _instance(self) -> Instance:
+        return Instance(self._emulator, self._model, self._profile())
 
     def _profile(self) -> Profile:
         own = limits.SERVERLESS_STARTUP_SECONDS if self.serverless else limits.STARTUP_SECONDS

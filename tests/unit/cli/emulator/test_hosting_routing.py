@@ -21,6 +21,7 @@ class Instance:
     def __init__(self) -> None:
         self.in_flight = 0
         self.runs = True
+        self.is_fit = True
 
     def enter(self) -> None:
         self.in_flight += 1
@@ -61,14 +62,25 @@ def test_the_least_busy_instance_answers_where_that_is_asked_for() -> None:
 
 def test_an_instance_that_has_ended_is_not_asked() -> None:
     routed = variant(instances=2)
-    routed.instances[0].runs = False
+    routed.instances[0].runs = routed.instances[0].is_fit = False
     for _ in range(20):
         with routed.lent() as instance:
             assert instance is routed.instances[1]
-    routed.instances[1].runs = False
+    routed.instances[1].runs = routed.instances[1].is_fit = False
     with pytest.raises(ApiError, match="no instance of variant one is running") as caught, routed.lent():
         pass
     assert (caught.value.code, caught.value.status) == ("ServiceUnavailable", 503)
+
+
+def test_an_instance_that_is_not_healthy_is_asked_only_where_no_other_is() -> None:
+    routed = variant(instances=2)
+    routed.instances[0].is_fit = False
+    for _ in range(20):
+        with routed.lent() as instance:
+            assert instance is routed.instances[1]
+    routed.instances[1].runs = routed.instances[1].is_fit = False
+    with routed.lent() as instance:
+        assert instance is routed.instances[0]
 
 
 def test_a_serverless_variant_answers_so_many_at_a_time() -> None:
