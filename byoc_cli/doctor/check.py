@@ -46,6 +46,7 @@ class Check:
         expected: what a good image then does.
         advice: what to change where it does not.
         alone: whether no other check may run beside it, because it measures times or leaves no CPU to others.
+        timed: whether a slow moment of the machine may fail it: then it is looked at once more, after the others.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Check:
     expected: str
     advice: str
     alone: bool = False
+    timed: bool = False
 
     @property
     def group(self) -> str:
@@ -62,7 +64,14 @@ class Check:
 
 
 def check(
-    number: int, level: Level, done: str, *, expected: str, advice: str, alone: bool = False
+    number: int,
+    level: Level,
+    done: str,
+    *,
+    expected: str,
+    advice: str,
+    alone: bool = False,
+    timed: bool = False,
 ) -> Callable[[Function], Function]:
     """Make a function a check; it returns what it saw, in a few words, or calls ``must`` and ``not_offered``.
 
@@ -70,7 +79,7 @@ def check(
     """
 
     def mark(function: Function) -> Function:
-        function.check = Check(number, level, done, expected, advice, alone)  # type: ignore[attr-defined]
+        function.check = Check(number, level, done, expected, advice, alone, timed)  # type: ignore[attr-defined]
         return function
 
     return mark

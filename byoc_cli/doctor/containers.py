@@ -156,5 +156,5 @@ class DockerContainer(Container):
         """Return the port of this machine."""
         words = self.engine.docker("port", self.name, f"{port}/tcp").stdout.split()
         if not words:
-            raise Failed(f"the container has ended; its last line: {last_line(self.log())}")
+            raise Failed(f"the container ended; its last line: {last_line(self.log())}")
         return int(words[0].rpartition(":")[2])

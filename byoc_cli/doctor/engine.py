@@ -57,7 +57,12 @@ class Engine(ABC):
         """
         if self._closed.is_set():
             raise Failed("the doctor is about to end")
-        return self.run(command, options)
+        container = self.run(command, options)
+        if self._closed.is_set():
+            # It came up while all was being removed.
+            container.remove()
+            raise Failed("the doctor is about to end")
+        return container
 
     @abstractmethod
     def require(self) -> None:

@@ -22,7 +22,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.count = 0
-        self.done = 0
+        self.ended: set[Check] = set()
         self.running: list[Check] = []
         self.lock = threading.Lock()
 
@@ -41,9 +41,9 @@ class Progress:
         check = result.check
         with self.lock:
             self.running.remove(check)
-            self.done += 1
+            self.ended.add(check)
             if not sys.stderr.isatty():
-                text = f"[{self.done:>3}/{self.count}] {check.number:>3} {check.group}: {check.done}"
+                text = f"[{len(self.ended):>3}/{self.count}] {check.number:>3} {check.group}: {check.done}"
                 click.echo(f"{text}: {result.word} ({result.seconds:.1f} s)", err=True)
             self._show()
 
@@ -52,5 +52,5 @@ class Progress:
             text = ""
             if self.running:
                 numbers = ", ".join(str(check.number) for check in self.running)
-                text = f"[{self.done:>3}/{self.count}] {numbers}: {self.running[0].done}"[:WIDTH]
+                text = f"[{len(self.ended):>3}/{self.count}] {numbers}: {self.running[0].done}"[:WIDTH]
             click.echo(f"\r\033[K{text}", nl=False, err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -42,6 +42,11 @@ class Result:
         if self.status != "failed":
             return self.status
         return "ERROR" if self.check.level == "M" else "warning"
+
+    def then(self, second: Result) -> Result:
+        """Return what a second look has found, and what this one had, where that is not the same."""
+        differs = "" if second.status == self.status else f"; at a first look: {self.seen}"
+        return replace(second, seen=f"{second.seen}{differs}", seconds=self.seconds + second.seconds)
 
 
 def as_json(results: Sequence[Result]) -> str:

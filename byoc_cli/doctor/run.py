@@ -64,10 +64,10 @@ class Plugin:
             self.broken.append(f"{report.nodeid}: {report.longreprtext}")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep what was chosen, in the order of the numbers; those that run alone come last."""
-        chosen = [item for item in items if check_of(item).number in self.numbers]
-        items[:] = sorted(chosen, key=lambda item: (check_of(item).alone, check_of(item).number))
-        self.checks = sorted((check_of(item) for item in items), key=lambda check: check.number)
+        """Keep what was chosen, by number; what may be looked at again comes late, what runs alone last."""
+        chosen = {item: check_of(item) for item in items if check_of(item).number in self.numbers}
+        items[:] = sorted(chosen, key=lambda item: (chosen[item].alone, chosen[item].timed, chosen[item].number))
+        self.checks = sorted(chosen.values(), key=lambda check: check.number)
         self.progress.expect(self.checks)
 
     @pytest.hookimpl(wrapper=True)
@@ -104,6 +104,8 @@ class Plugin:
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
         """Wait for the check's result; one that runs alone begins only now, when no other is left."""
         result = (self.begun.get(pyfuncitem) or self.begin(pyfuncitem)).result()
+        if result.status == "failed" and result.check.timed:
+            result = result.then(self.begin(pyfuncitem).result())
         self.found[pyfuncitem] = result
         if result.status == "not offered":
             pytest.skip(result.seen)

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.docker
 
 # What is wrong, the check that must see it, and the words by which it does; M checks end the run with 1, S with 0.
 FAULTS = {
-    "no ping": (45, r"no 200 from /ping within 3 s: /ping answers 404"),
-    "wrong port": (45, r"no 200 from /ping within 3 s: GET /ping got no answer"),
+    "no ping": (45, r"no 200 from /ping within 10 s: /ping answers 404"),
+    "wrong port": (45, r"no 200 from /ping within 10 s: GET /ping got no answer"),
     "pings without a model": (46, r"/ping answers 200 without a model"),
     "blocks on large bodies": (48, r"the slowest took [2-9]\.\d s|got no answer: TimeoutError"),
     "200 on garbage": (68, r"text for numbers: answered 200: setosa"),
@@ -36,7 +36,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_bad_image_fails_the_right_check_for_the_right_reason(catches, fault):
-    catches({fault: FAULTS[fault]}, "--start-timeout", "3")
+    catches({fault: FAULTS[fault]}, "--start-timeout", "10")
 
 
 def test_the_same_image_without_a_fault_passes_them_all(bad_image, examine):

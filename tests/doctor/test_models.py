@@ -21,11 +21,11 @@ FAULTS = [
     },
     {
         "never full": (90, r"model \d within \d+ MB: POST /models got no answer: .*; the container ended"),
-        "keeps what it unloads": (91, r"50 cycles took \d{3} MB that did not come back"),
-        "ping waits": (94, r"/ping took 2\.\d s while models were loaded"),
+        "keeps what it unloads": (91, r"\d+ cycles took \d+ MB that did not come back"),
+        "ping waits": (94, r"/ping took \d+\.\d s while models were loaded"),
     },
     {
-        "cuts streams": (96, r"the stream was cut after 2\.\d s"),
+        "cuts streams": (96, r"the stream was cut after \d+\.\d s"),
         "goes on without a client": (97, r"2 s after the client hung up it still computes \(\d+% of a CPU\)"),
         "takes fragments for messages": (98, r"whole, a text was answered by .* in fragments by"),
     },
@@ -49,7 +49,7 @@ def test_an_image_without_labels_that_offers_all_the_same(catches):
             86,
             r"/models works, but the label com\.amazonaws\.sagemaker\.capabilities\.multi-models is missing",
         ),
-        "collects": (95, r"the first of \d+ bytes came after 3\.\d s"),
+        "collects": (95, r"the first of \d+ bytes came after \d+\.\d s"),
         "unclear ends": (97, r"after a bad record the stream ends with 'data: error'"),
         "talks without a label": (98, r"the upgrade works, but the image has no label"),
     }

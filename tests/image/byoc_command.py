@@ -68,7 +68,7 @@ class RunLocal:
         """Send it a signal; return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
 
 @contextmanager

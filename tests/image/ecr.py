@@ -108,12 +108,12 @@ def running_registry(folder: Path, *, read_only: bool = False) -> Iterator[Regis
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Return when the URL answers; fail when the process ends or 20 s have passed."""
-    deadline = time.monotonic() + 20
+    """Return when the URL answers; fail when the process ends or a minute has passed."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
             requests.get(url, timeout=2).raise_for_status()
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.05)
         else:
             return

@@ -51,6 +51,13 @@ def zombies(container: Container) -> int:
     return sum(state == "Z" for group in found.values() for _, state in group)
 
 
+def connections(container: Container, port: int = PORT) -> int:
+    """Return how many connections to a port are open."""
+    tables = docker("exec", container.name, "cat", "/proc/net/tcp", "/proc/net/tcp6").stdout
+    rows = [line.split() for line in tables.splitlines() if ":" in line]
+    return sum(row[3] == "01" and int(row[1].rpartition(":")[2], 16) == port for row in rows)
+
+
 def kill(container: Container, pid: int, signal: str = "SIGKILL") -> None:
     container.python(
         "import os, signal, sys; os.kill(int(sys.argv[1]), getattr(signal, sys.argv[2]))", str(pid), signal

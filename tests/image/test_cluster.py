@@ -26,14 +26,17 @@ LIMITS = ["--memory", "1g", "--cpus", "1"]
 FOUR = ["algo-1", "algo-10", "algo-2", "algo-3"]
 SPACE = {"max_depth": [3, 5, 9, None], "ccp_alpha": {"low": 1e-4, "high": 0.1, "log": True}}
 # A search that is over in seconds, and one that is not before a test is.
-SHORT, LONG = 40, 5000
+SHORT, LONG = 100, 5000
 BEGUN = "search: 1 of "
 # Ends a program of a container's by SIGKILL, itself excepted.
 KILL = """
 import os, pathlib, signal, sys
 for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-    if sys.argv[1].encode() in entry.read_bytes() and int(entry.parent.name) != os.getpid():
-        os.kill(int(entry.parent.name), signal.SIGKILL)
+    try:
+        if sys.argv[1].encode() in entry.read_bytes() and int(entry.parent.name) != os.getpid():
+            os.kill(int(entry.parent.name), signal.SIGKILL)
+    except OSError:
+        pass  # it ended meanwhile
 """
 OWN = """#!/usr/bin/env python3
 import sys
@@ -233,7 +236,7 @@ def test_a_search_on_four_hosts_finds_what_one_finds(wide: str, alone: dict[str,
     for rank, host in enumerate(FOUR):
         assert f"rank {rank} of 4 hosts" in logs[host]
     assert "spread over 4 hosts, 4 threads" in logs["algo-1"]
-    assert "search: 120 of 120 fits" in logs["algo-1"]
+    assert f"search: {3 * SHORT} of {3 * SHORT} fits" in logs["algo-1"]
     assert "search:best_score=0." in logs["algo-1"]
     assert model(tmp_path / "algo-1") == alone
     assert [list((tmp_path / host / "model").iterdir()) for host in FOUR[1:]] == [[], [], []]
@@ -293,7 +296,7 @@ def test_without_its_first_host_a_job_fails_on_the_others(wide: str, tmp_path: P
 @pytest.mark.parametrize("missing", ["algo-1", "algo-3"])
 def test_a_host_that_never_comes_fails_the_job_on_all_others(wide: str, tmp_path: Path, missing: str) -> None:
     there = [host for host in HOSTS if host != missing]
-    with Cluster(wide, tmp_path, options=["-e", "BYOC_HOSTS_TIMEOUT=8"]) as cluster:
+    with Cluster(wide, tmp_path, options=["-e", "BYOC_HOSTS_TIMEOUT=20"]) as cluster:
         cluster.start(*there)
         assert set(cluster.codes().values()) == {1}
     for host in there:

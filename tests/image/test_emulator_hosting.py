@@ -178,7 +178,8 @@ def test_an_update_under_load_loses_no_request(host: Host, kept: Callable[[str],
         try:
             config = host.config({**INSTANCE, "ModelName": green})
             host.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
-            assert host.describe(endpoint)["EndpointStatus"] == "Updating"
+            # Or it is over already, where this machine is slow to ask.
+            assert host.describe(endpoint)["EndpointStatus"] in ("Updating", "InService")
             assert host.wait(endpoint)["EndpointConfigName"] == config
             wait_until(lambda: not before & containers(host.emulator), 60, "the end of the old container")
         finally:
@@ -212,8 +213,9 @@ def test_an_instance_that_ends_is_replaced(host: Host, kept: Callable[[str], str
     endpoint = kept(host.config({**INSTANCE, "ModelName": host.model(host.container())}))
     (name,) = containers(host.emulator)
     engine.docker("kill", name)
-    wait_until(lambda: outcome(host, endpoint, "x") != "answered", 20, "the end of the instance")
+    wait_until(lambda: name not in containers(host.emulator), 20, "the end of the instance")
     wait_until(lambda: outcome(host, endpoint, "x") == "answered", 60, "a new instance")
+    assert len(containers(host.emulator) - {name}) == 1
 
 
 def test_an_instance_whose_ping_fails_is_replaced(host: Host, kept: Callable[[str], str]) -> None:
@@ -252,7 +254,7 @@ def test_a_serverless_endpoint(host: Host, kept: Callable[[str], str]) -> None:
     assert (told["HostConfig"]["Memory"], told["HostConfig"]["ReadonlyRootfs"]) == (1 << 30, True)
     assert told["Config"]["User"] not in ("", "0", "root")
     with ThreadPoolExecutor(4) as threads:
-        codes = sorted(threads.map(lambda _: outcome(host, endpoint, "2"), range(4)))
+        codes = sorted(threads.map(lambda _: outcome(host, endpoint, "8"), range(4)))
     assert codes == ["400 ThrottlingException"] * 3 + ["answered"]
     large = host.refused(endpoint, "x" * ((4 << 20) + 1))["Error"]
     assert large["Code"] == "ValidationError"
@@ -322,9 +324,8 @@ def test_many_models_take_turns_in_the_memory(
     assert "TargetModel must be given" in host.refused(endpoint)["Error"]["Message"]
     for name in names:
         assert host.ask(endpoint, f"echo,{name}", TargetModel=name, ContentType="text/csv") == f"{name}\n"
-    log = host.emulator.written(f"Endpoints/{endpoint}")
-    assert '"status": 507' in log, "the memory was never short"
-    assert "DELETE /models/" in log
+    for word in ('"status": 507', "DELETE /models/"):
+        wait_until(lambda word=word: word in host.emulator.written(f"Endpoints/{endpoint}"), what=word)  # type: ignore[misc]
     # The first has long gone, and comes again.
     assert host.ask(endpoint, "echo,back", TargetModel=names[0], ContentType="text/csv") == "back\n"
     missing = host.refused(endpoint, "echo,x", TargetModel="none.tar.gz")["Error"]

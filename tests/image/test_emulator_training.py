@@ -339,7 +339,7 @@ def test_a_job_that_is_stopped_keeps_its_model(running: Running, image: str) -> 
 
 
 def test_a_job_may_not_run_longer_than_it_said(running: Running, image: str) -> None:
-    begin(running, image, "long", STOPPABLE, StoppingCondition={"MaxRuntimeInSeconds": 4})
+    begin(running, image, "long", STOPPABLE, StoppingCondition={"MaxRuntimeInSeconds": 15})
     described = running.ended("long")
     assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert running.untar(described["ModelArtifacts"]["S3ModelArtifacts"]) == {"best": b"so far"}

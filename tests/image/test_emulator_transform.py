@@ -244,9 +244,9 @@ def test_a_body_has_a_limit_and_zero_is_none(transforming, megabytes, status):
 
 def test_a_job_that_is_stopped_leaves_nothing(transforming):
     transforming.emulator.put("slow/a.csv", "good\n")
-    transforming.emulator.put("slow/b.csv", "sleep 10\n")
+    transforming.emulator.put("slow/b.csv", "sleep 20\n")
     transforming.start("stopped", "slow/", MaxConcurrentTransforms=1)
-    wait_until(lambda: "POST /invocations" in transforming.emulator.logs("TransformJobs/stopped/algo-1"), 60)
+    wait_until(lambda: "POST /invocations" in transforming.emulator.written("TransformJobs/stopped"), 60)
     transforming.emulator.sagemaker.stop_transform_job(TransformJobName="stopped")
     assert transforming.describe("stopped")["TransformJobStatus"] in ("Stopping", "Stopped")
     described = transforming.ended("stopped")

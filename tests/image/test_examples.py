@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 CONVENTIONS = {
     "functions": "functions",
@@ -67,7 +67,7 @@ class Reader:
             capture_output=True,
             text=True,
             check=False,
-            timeout=280,
+            timeout=800,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         return done.stdout

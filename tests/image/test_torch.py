@@ -38,7 +38,7 @@ print(one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for
 
 def test_the_flavor(lightning: str) -> None:
     mount = f"{CHECKS}:/tmp/torch_checks.py:ro"
-    done = engine.run(lightning, "python3", "/tmp/torch_checks.py", options=["-v", mount])
+    done = engine.run(lightning, "python3", "/tmp/torch_checks.py", options=["-v", mount], timeout=280)
     names = [line for line in CHECKS.read_text().splitlines() if line.startswith("def check_")]
     assert [f"def {line}(" for line in done.stdout.split()] == [f"{name.partition('(')[0]}(" for name in names], (
         done.stdout + done.stderr
@@ -64,7 +64,7 @@ def test_a_job_that_is_stopped_goes_on_to_the_same_weights(lightning: str, tmp_p
     try:
         stopped, whole = write(tmp_path / "stopped", 500), write(tmp_path / "whole", 4)
         with engine.running(lightning, "train", options=["-v", f"{stopped}:/opt/ml"]) as container:
-            container.wait_for_log("epoch 2 of 500")
+            container.wait_for_log("epoch 2 of 500", 180)
             assert container.stop(60) == 0, container.log()
             assert "stopping after the current step" in container.log()
             lines = container.log().splitlines()

@@ -238,11 +238,14 @@ def test_failures(
 def test_stops(image: str, ml: Path, hyperparameters: dict[str, str], begun: str, code: int) -> None:
     """Checks 36, 37 and 38: `docker stop -t 120` ends the job long before the SIGKILL."""
     program.write_job(ml, hyperparameters)
+    data = ml / "input/data/training/iris.csv"
+    # So many rows that the first second takes longer.
+    data.write_text(data.read_text() * (4000 if begun == "training on" else 1))
     with engine.running(image, "train", options=["-v", f"{ml}:/opt/ml"]) as container:
         container.wait_for_log(begun)
         began = time.monotonic()
         assert container.stop(120) == code, container.log()
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
     # Compiling is left out where time is short.
     assert set(names(ml / "model")) | {"model.onnx"} == {*(MODEL_FILES if code == 0 else []), "model.onnx"}
     assert not (ml / "output/failure").exists()
@@ -274,11 +277,10 @@ def test_out_of_memory(image: str, ml: Path) -> None:
     with engine.running(
         image, "train", options=["-v", f"{ml}:/opt/ml", "-m", "64m", "--memory-swap", "64m"]
     ) as container:
-        code = container.wait(60)
-        killed = container.state()["OOMKilled"]
+        code = container.wait(150)
+        if code == 137:
+            program.wait_until(lambda: container.state()["OOMKilled"], 10, "the engine's word of it")
     assert not set(MODEL_FILES) & set(names(ml / "model"))
-    if code == 137:
-        assert killed
-    else:
+    if code != 137:
         assert code != 0
         assert "MemoryError" in (ml / "output/failure").read_text()

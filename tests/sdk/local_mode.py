@@ -3,8 +3,10 @@
 Usage: local_mode.py IMAGE TRAINING_DATA FOLDER PORT ROWS; prints what the endpoint answers as the last line.
 """
 
+import io
 import json
 import sys
+import time
 from pathlib import Path
 
 from sagemaker.deserializers import CSVDeserializer
@@ -12,7 +14,23 @@ from sagemaker.estimator import Estimator
 from sagemaker.local import LocalSession
 from sagemaker.serializers import CSVSerializer
 
+
+class Heard(io.TextIOBase):
+    """Passes on what is written, and keeps it."""
+
+    def __init__(self, out):
+        self.out, self.text = out, ""
+
+    def write(self, text):
+        self.text += text
+        return self.out.write(text)
+
+    def flush(self):
+        self.out.flush()
+
+
 image, data, folder, port, rows = sys.argv[1:]
+sys.stdout = heard = Heard(sys.stdout)
 session = LocalSession(
     # Nothing is to be told to anybody.
     sagemaker_config={"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
@@ -38,6 +56,10 @@ predictor = estimator.deploy(
 )
 try:
     answer = predictor.predict(rows)
+    # The container's word of it comes through docker-compose, which passes nothing on once it is told to stop.
+    end = time.monotonic() + 30
+    while "POST /invocations" not in heard.text and time.monotonic() < end:
+        time.sleep(0.1)
 finally:
     predictor.delete_endpoint()
 print(json.dumps(answer))

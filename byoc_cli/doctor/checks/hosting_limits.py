@@ -83,7 +83,7 @@ def check_60_serverless(subject: Subject) -> str:
     61, "M", "served without a network",
     expected="it starts no later than with one, pings and predicts, seen from inside",
     advice="download nothing, look no names up, and ask no metadata service at the start",
-    alone=True,
+    alone=True, timed=True,
 )  # fmt: skip
 def check_61_network_isolation(subject: Subject) -> str:
     """EnableNetworkIsolation; asked by the container's own Python."""
@@ -103,6 +103,7 @@ def check_61_network_isolation(subject: Subject) -> str:
     62, "S", "served with MODEL_SERVER_TIMEOUT=5, and sent a request that outlasts it, by slowing the container down",
     expected=f"5xx within {GIVE_UP} s, and 200 again afterwards",
     advice="give a request up at a deadline of your own, before SageMaker does after 60 s, and free its worker",
+    timed=True,
 )  # fmt: skip
 def check_62_deadline(subject: Subject) -> str:
     """A worker that nobody waits for any more is lost to the others."""

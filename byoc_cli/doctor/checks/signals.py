@@ -54,7 +54,7 @@ def refused(subject: Subject, server: Server, seconds: float) -> str:
     39, "M", "SIGTERM while the server answers a request that takes long",
     expected="that one is answered with 200, new ones are refused, exit code 0 within 30 s",
     advice="stop accepting, finish what is in flight, then end with 0: gunicorn needs SIGTERM, nginx SIGQUIT",
-    alone=True,
+    alone=True, timed=True,
 )  # fmt: skip
 def check_39_drains(subject: Subject) -> str:
     """As when an endpoint is scaled in or updated."""
@@ -91,6 +91,7 @@ def masters(server: Server, name: str) -> list[Process]:
     40, "M", "killed nginx, then (in another server) gunicorn",
     expected="the container ends within 5 s, with another code than 0, so that SageMaker replaces it",
     advice="wait for all children in PID 1 and end, non-zero, as soon as any of them does",
+    timed=True,
 )  # fmt: skip
 def check_40_half_a_server_ends(subject: Subject) -> str:
     """A container that lives on without its server is never replaced."""
@@ -118,6 +119,7 @@ def check_40_half_a_server_ends(subject: Subject) -> str:
     41, "S", "killed a worker",
     expected="it is replaced, /ping comes back to 200 and predictions are answered",
     advice="let a master process (gunicorn) start workers anew",
+    timed=True,
 )  # fmt: skip
 def check_41_worker_is_replaced(subject: Subject) -> str:
     """As the kernel does when memory is short."""
@@ -149,6 +151,7 @@ def workers(container: Container) -> list[int]:
     42, "S", "ended workers, one after another, as often as 100 times",
     expected="no zombie is left",
     advice="wait for every child that ends, in PID 1 for those that it inherits too",
+    timed=True,
 )  # fmt: skip
 def check_42_no_zombies(subject: Subject) -> str:
     """In order, by SIGTERM: a server may well end when its workers crash so often."""
@@ -199,8 +202,7 @@ def check_43_other_signals(subject: Subject) -> str:
     with server.container as container:
         for signal in ("HUP", "WINCH"):
             container.kill(signal)
-            time.sleep(1)
-            must(container.state()["Running"], f"SIG{signal} ended the container")
+            must(container.wait(2) is None, f"SIG{signal} ended the container")
             server.wait_ready(GRACE)
             subject.ask(server)
         container.kill("INT")
