@@ -30,6 +30,8 @@ POLL = 0.25
 # Seconds that workers have to join the scheduler once their hosts are here, and the client to say good-bye.
 JOINING = 120.0
 ENDING = 3.0
+# Seconds that the first host has to say that a worker ended for what befell the cluster: it closes its client before.
+LAST_WORD = 2 * ENDING
 
 
 class Broken(BaseException):
@@ -196,7 +198,10 @@ def serving(environment: TrainingEnvironment, notice: StopNotice) -> None:
                     break
                 raise
             if not word and worker.poll() is not None and not stopping:
-                raise ClusterError(f"the Dask worker of {environment.current_host} ended with code {worker.returncode}")
+                word = seat.word(LAST_WORD)
+                if not word:
+                    code = worker.returncode
+                    raise ClusterError(f"the Dask worker of {environment.current_host} ended with code {code}")
     finally:
         dask_programs.end(worker)
         seat.close()

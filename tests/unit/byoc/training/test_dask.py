@@ -1,16 +1,19 @@
 """Dask over hosts: how each is sized, and that a fit is broken off when the cluster cannot go on."""
 
+import contextlib
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from byoc.env import Paths, TrainingEnvironment
 from byoc.training import dask, dask_programs
 from byoc.training.cluster import ClusterError
 from byoc.training.dask_programs import Size
-from byoc.training.stop import Stopped
+from byoc.training.stop import StopNotice, Stopped
 from tests.program import wait_until
 
 GIB = 1 << 30
@@ -78,6 +81,40 @@ def test_nothing_is_left_behind():
         assert signal.getsignal(signal.SIGUSR1) != before
     assert signal.getsignal(signal.SIGUSR1) == before
     assert "cluster" not in [thread.name for thread in threading.enumerate()]
+
+
+class Leader:
+    """Stands for the connection to the first host, which says what it is told to, and then nothing."""
+
+    def __init__(self, *told):
+        self.told = [*told]
+
+    def word(self, _seconds):
+        said = self.told.pop(0) if self.told else ""
+        if isinstance(said, ClusterError):
+            raise said
+        return said
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (["", ClusterError("the scheduler ended")], "the scheduler ended"),
+        (["", ""], "the Dask worker of algo-2 ended with code 3"),
+        (["", "done"], ""),
+    ],
+)
+def test_a_worker_that_ends_may_be_a_consequence_of_what_the_first_host_tells(monkeypatch, tmp_path, told, reason):
+    environment = TrainingEnvironment(Paths(tmp_path), hosts=("algo-1", "algo-2"), current_host="algo-2")
+    ended = subprocess.Popen(["sh", "-c", "exit 3"])
+    ended.wait()
+    monkeypatch.setattr(dask, "Seat", lambda *_: Leader(*told))
+    monkeypatch.setattr(dask_programs, "worker", lambda *_: ended)
+    with pytest.raises(ClusterError, match=f"^{reason}$") if reason else contextlib.nullcontext():
+        dask.serving(environment, StopNotice())
 
 
 def test_a_program_ends_with_all_that_it_started(monkeypatch, tmp_path):
