@@ -149,10 +149,10 @@ class Shelf:
             self._fetch(held)
             with self._door:
                 self._let_in(held)
+                held.is_loaded = True  # before the next one looks for whom to put out
         except BaseException as error:  # noqa: BLE001 - whoever waits is told
             loading.set_exception(error)
         else:
-            held.is_loaded = True
             loading.set_result(None)
 
     def _fetch(self, held: Held) -> None:

@@ -113,7 +113,9 @@ esac"""
     with server.running(Screen()):
         assert server.runs
     assert server.exit_code == 0
-    assert [call for call in calls() if call.startswith("docker stop")] == [f"docker stop --time 30 {server.name}"] * 2
+    stops = [call for call in calls() if call.startswith("docker stop")]
+    assert len(stops) >= 2  # a slow machine takes more
+    assert set(stops) == {f"docker stop --time 30 {server.name}"}
 
 
 def test_the_screen_keeps_lines_whole(capsys):

@@ -131,10 +131,12 @@ def test_the_deadline_while_running_and_while_waiting(model):
     running = hold(batcher, model)
     (waiting,) = submit(batcher, (1, 1, "a"))
     assert [outcome(each) for each in (running, waiting)] == [504, 503]
+    assert batcher.busy_since
+    batcher.busy_since = time.monotonic() - 0.2  # no longer ago, however busy the machine is
     assert not batcher.is_stuck
     model.gate.set()
     poll(lambda: not batcher.busy_since)
-    assert batcher.submit(4, 1, "a") == 8
+    assert batcher.submit(4, 1, "a", within=20.0) == 8
     assert model.calls == [[0], [4]]
 
 
@@ -212,10 +214,11 @@ def test_the_model_runs_in_one_ordinary_thread_and_its_work_is_shown(model):
 
 def test_who_was_just_answered_joins_the_next_call():
     """Else clients stay split for ever into those that wait and those that are served."""
-    calls = []
+    calls, gate = [], threading.Event()
 
     def double(batch):
         calls.append(len(batch))
+        assert gate.wait(30)
         time.sleep(0.04)
         return [value * 2 for value in batch]
 
@@ -230,7 +233,10 @@ def test_who_was_just_answered_joins_the_next_call():
 
     first = gevent.spawn(ask)
     poll(lambda: calls)
-    gevent.joinall([first, *(gevent.spawn(ask) for _ in range(3))], timeout=20)
+    others = [gevent.spawn(ask) for _ in range(3)]
+    gevent.sleep(0)  # they wait
+    gate.set()
+    gevent.joinall([first, *others], timeout=20)
     assert calls == [1, *[4] * 5, 3]
 
 
@@ -263,9 +269,13 @@ def pure(model, batch_rows=100):
 
 
 def test_an_instant_call_needs_no_thread_once_its_time_is_known():
-    model = Pure()
-    batcher = pure(model)
-    assert [batcher.submit(value, 1, "all") for value in (1, 2, 3)] == [2, 4, 6]
+    # A busy machine may come between a call's beginning and its end, but not each time.
+    for _ in range(50):
+        model = Pure()
+        batcher = pure(model)
+        assert [batcher.submit(value, 1, "all") for value in (1, 2, 3)] == [2, 4, 6]
+        if model.on_loop == [False, True, True]:
+            break
     assert model.on_loop == [False, True, True]
 
 
@@ -301,21 +311,27 @@ def test_a_call_that_gains_nothing_by_company_goes_at_once():
     batcher = pure(model)
     batcher._pace.note(1, 0.00001)
     batcher._pace.note(50, 0.0006)
+    batcher._pace.note = lambda *_: None  # what a busy machine adds to the first call is not learned
     spawned = submit(batcher, (1, 50, "all"), (2, 50, "all"))
     assert [greenlet.get() for greenlet in spawned] == [2, 4]
     assert (model.calls, all(model.on_loop)) == ([[1], [2]], True)
 
 
 def test_a_long_call_goes_to_the_thread_and_an_instant_one_passes_it():
-    model = Pure()
-    batcher = pure(model)
+    model, gate = Pure(), threading.Event()
+
+    def call(batch):
+        answers = model(batch)
+        assert batch != [5] or gate.wait(30)
+        return answers
+
+    batcher = pure(call)
     try_out(batcher, model)
-    model.seconds = 1.0
     (long,) = submit(batcher, (5, 64, "all"))
     poll(lambda: len(model.calls) == 1)
-    model.seconds = 0.0
     assert batcher.submit(1, 1, "all") == 2
     assert not long.ready()
+    gate.set()
     assert long.get() == 10
     assert model.on_loop == [False, True]
 

@@ -29,7 +29,8 @@ def test_a_line_that_cannot_be_the_cause_is_not_told_as_that():
     assert explain("it", 1, said, lambda _: False).startswith("it ended with exit code 1: gloo: closed")
 
 
-def test_all_is_passed_on_and_the_end_is_kept(capfd):
+def test_all_is_passed_on_and_the_end_is_kept(capfd, monkeypatch):
+    monkeypatch.setattr("byoc.training.listener.LEFT_OPEN", 60.0)
     code = "import sys; sys.stderr.write('x' * 5000 + 'the end'); sys.exit(1)"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as program:
         listener = Listener(program)

@@ -1,5 +1,6 @@
 """One end for all hosts: the cause, not what followed from it, and heard on every host."""
 
+import select
 import threading
 
 import pytest
@@ -172,7 +173,15 @@ def test_where_the_first_host_keeps_no_checkpoints_nobody_does():
         assert each.common is None
 
 
-def test_a_host_that_never_comes_fails_those_that_wait():
+def test_a_host_that_never_comes_fails_those_that_wait(monkeypatch):
+    gather = meeting.Meeting.gather
+
+    def gather_late(self, patience):
+        # With algo-10 at the door only algo-2 can be late.
+        assert select.select([self._door], (), (), 10)[0]
+        return gather(self, patience)
+
+    monkeypatch.setattr(meeting.Meeting, "gather", gather_late)
     first = Host("localhost", timeout=1)
     second = Host("algo-10")
     for each in (first, second):

@@ -11,11 +11,12 @@ from tests.program import PROGRAM
 
 pytestmark = pytest.mark.timeout(60)
 
-# What runs between the lines "ready" and "end"; PATIENCE and IMPATIENCE are shortened.
+# What runs between the lines "ready" and "end". The notice's own clock ends no job before a test gives up, but for
+# those below that are there to be ended by it.
 SCRIPT = """
 import sys, time
 from byoc.training import stop
-stop.IMPATIENCE, stop.PATIENCE = 0.4, 1.0
+stop.IMPATIENCE, stop.PATIENCE = 30.0, 60.0
 notice = stop.StopNotice()
 notice.install()
 def say(word):
@@ -40,6 +41,7 @@ NEVER_ASKS = """
         time.sleep(0.01)
 """
 ASKS_ONCE = """
+    stop.IMPATIENCE, stop.PATIENCE = 0.4, 1.0
     assert not notice.requested
     say("ready")
     while True:
@@ -55,6 +57,7 @@ FINISHING = """
 # One call of compiled code that gives Python no chance to run a handler, as a long fit is.
 COMPILED = """
     import hashlib, threading
+    stop.IMPATIENCE = 0.4
     threading.Timer(0.3, say, ["ready"]).start()  # by then the call below runs
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 """

@@ -9,7 +9,6 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from byoc_cli.emulator.storage import Storage
-from tests import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Storage]:
     """A client of an S3."""
-    server = ThreadedMotoServer("127.0.0.1", program.free_port(), verbose=False)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byoc_cli.emulator.hosting import event_stream
@@ -18,6 +18,7 @@ def decoded(data: bytes) -> list[tuple[dict[str, str], bytes]]:
     return [(dict(event.headers), event.payload) for event in buffer]
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=4))
 def test_pieces_come_back_as_they_were(pieces: list[bytes]) -> None:
     events = decoded(b"".join(map(event_stream.payload_part, pieces)))

@@ -15,6 +15,7 @@ from byoc_cli.emulator.errors import ApiError
 from byoc_cli.emulator.hosting.calls import ContainerError
 from byoc_cli.emulator.hosting.multi_model import Shelf
 from byoc_cli.emulator.storage import StorageError
+from tests.program import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ class Container(ThreadingHTTPServer):
     """Holds models by the contract of multi-model containers, from the folder that it is given."""
 
     daemon_threads = True
+    request_queue_size = 64  # beyond it, who connects waits for seconds
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -151,6 +153,35 @@ def test_many_at_a_time_all_get_their_turn(container: Container) -> None:
         answers = list(threads.map(lambda name: ask(models, name), names))
     assert answers == [(200, f"{name}:x".encode()) for name in names]
     assert len(container.loaded) <= CAPACITY
+
+
+class SlowDoor:
+    """A lock whose threads are held up just behind it, but for the one that loads c.tar.gz."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.go_on = threading.Event()
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+        if threading.current_thread().name != "c.tar.gz":
+            self.go_on.wait(20)
+
+
+def test_what_was_let_in_a_moment_ago_can_make_room(container: Container) -> None:
+    models, door = shelf(container), SlowDoor()
+    models._door = door
+    with ThreadPoolExecutor(CAPACITY) as threads:
+        others = [threads.submit(ask, models, name) for name in ("a.tar.gz", "b.tar.gz")]
+        try:
+            wait_until(lambda: len(container.loaded) == CAPACITY)
+            assert ask(models, "c.tar.gz") == (200, b"c.tar.gz:x")
+        finally:
+            door.go_on.set()
+        assert [each.result() for each in others] == [(200, b"a.tar.gz:x"), (200, b"b.tar.gz:x")]
 
 
 def test_a_model_that_the_container_lost_is_loaded_again(container: Container) -> None:

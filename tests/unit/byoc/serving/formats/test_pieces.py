@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byoc.serving.errors import RequestError
@@ -18,6 +18,7 @@ def blocks(body, size):
     return [body[start : start + size] for start in range(0, len(body), size)]
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.lists(CELLS, min_size=1, max_size=12), st.integers(1, 30), st.integers(1, 30))
 def test_quoted_csv_is_cut_between_records_only(rows, size, block):
     out = io.StringIO()
@@ -29,6 +30,7 @@ def test_quoted_csv_is_cut_between_records_only(rows, size, block):
     assert read == rows
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.lists(st.sampled_from([b"1", b"22,3", b""]), min_size=1), st.integers(1, 9), st.integers(1, 9))
 def test_lines_are_kept_whole(lines, size, block):
     body = b"\n".join(lines)
