@@ -87,8 +87,11 @@ class Tab:
 
     def open(self, url: str) -> None:
         """Go to an address and wait until it is loaded."""
-        self.do("Page.navigate", url=url)
-        self.wait(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
+        self.value("window.isOld = true")
+        told = self.do("Page.navigate", url=url)
+        # A way within the page, by a #fragment alone, loads nothing.
+        is_new = "!window.isOld && " if "loaderId" in told else ""
+        self.wait(f"{is_new}location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
     def value(self, expression: str) -> Any:
         """Return what an expression of JavaScript is."""

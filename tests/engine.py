@@ -104,7 +104,10 @@ class Container:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the log's JSON lines."""
-        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        logs = docker("logs", self.name)
+        # The last one of each may be only half written.
+        lines = [line for log in (logs.stdout, logs.stderr) for line in log.rpartition("\n")[0].splitlines()]
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def python(self, code: str, *arguments: str) -> str:
         """Run Python code inside it and return what that printed."""

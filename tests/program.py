@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / "container" / "program"
+# Linux's PF_EXITING and PF_SIGNALED, and SIGKILL's place among pending signals.
+ENDING = 0x4 | 0x400
+KILLED = 1 << signal.SIGKILL - 1
 # What real jobs show, beyond the three documented keys.
 FULL_RESOURCES = {
     "current_host": "algo-1",
@@ -55,6 +59,21 @@ def wait_until(condition: Callable[[], Any], seconds: float = 30.0, what: str = 
         time.sleep(0.02)
 
 
+def is_dying(pid: int | str) -> bool:
+    """Tell whether a process has ended, or was killed and only waits for a CPU to end on.
+
+    What its killer did not wait for may be listed for a while; it is no process that was forgotten.
+    """
+    try:
+        # What is no longer pending by the first look is a flag by the second.
+        status = Path(f"/proc/{pid}/status").read_text()
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    pending = [int(signals, 16) for signals in re.findall(r"^(?:Sig|Shd)Pnd:\s+(\w+)$", status, re.MULTILINE)]
+    return state == "Z" or bool(int(fields[5]) & ENDING) or any(signals & KILLED for signals in pending)
+
+
 def write_job(base: Path, hyperparameters: Mapping[str, Any] | None = None, **config: Any) -> Path:
     """Lay out the config folder of an /opt/ml; ``config`` are further files, by their names without .json."""
     folder = base / "input" / "config"
@@ -71,7 +90,8 @@ def environ(base: Path, **variables: str) -> dict[str, str]:
     # Credentials too: a test that runs moto's server leaves its own in this process.
     left_out = ("SAGEMAKER_", "MODEL_SERVER_", "AWS_ACCESS_KEY", "AWS_SECRET", "AWS_SESSION")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    return {**kept, "SAGEMAKER_BASE_DIR": str(base), **variables}
+    # Unbuffered as in the image: what a worker prints would be lost where it ends without Python's own way out.
+    return {**kept, "PYTHONUNBUFFERED": "1", "SAGEMAKER_BASE_DIR": str(base), **variables}
 
 
 def write_program(folder: Path, *files: Path) -> Path:
@@ -134,7 +154,9 @@ class Server:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the log's JSON lines."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        # The last one may be only half written.
+        lines = self.log.read_text().rpartition("\n")[0].splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def last_line(self) -> str:
         """Return the message of the log's last line."""
@@ -167,9 +189,9 @@ class Server:
         """Return what still runs in the process groups of nginx and gunicorn, as `children` named them."""
         groups = [str(pid) for name in ("nginx", "gunicorn") for pid in children[name]]
         listing = subprocess.run(["ps", "-eo", "pgid=,pid=,stat=,args="], capture_output=True, text=True, check=True)
-        # An orphan's zombie is for this machine's own PID 1 to reap.
         rows = [line.split(None, 3) for line in listing.stdout.splitlines()]
-        return [" ".join(row) for row in rows if row[0] in groups and not row[2].startswith("Z")]
+        # An orphan's zombie is for this machine's own PID 1 to reap.
+        return [" ".join(row) for row in rows if row[0] in groups and not is_dying(row[1])]
 
     def stop(self, signum: int = signal.SIGTERM, seconds: float = 40.0) -> int:
         """Signal the supervisor, wait for its end and return its exit code."""

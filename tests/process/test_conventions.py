@@ -99,13 +99,19 @@ def test_a_worker_that_ends_is_replaced(server: Server) -> None:
     wait_until(lambda: server.post("pid").text not in (before, "") and server.post("pid").ok, what="a new worker")
 
 
+def loads_of(server: Server) -> list[str]:
+    """Return the pid of each load that was told of."""
+    return re.findall(r"loaded once in (\d+)", server.log.read_text())
+
+
 def test_leaked_threads_keep_nobody_from_ending(tmp_path_factory: pytest.TempPathFactory) -> None:
     variables = {"BYOC_ENTRY_POINT": MISBEHAVING, "MODEL_SERVER_WORKERS": "2"}
     with serving(job(tmp_path_factory), **variables) as started:
         assert int(started.post("leak 50").text) > 50
         assert started.post("pid").ok
+        wait_until(lambda: len(set(loads_of(started))) == 2, what="both workers")
         assert started.stop() == 0
-    loaded = re.findall(r"loaded once in (\d+)", started.log.read_text())
+    loaded = loads_of(started)
     assert len(loaded) == len(set(loaded)) == 2
 
 

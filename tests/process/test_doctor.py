@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import ROOT, wait_until
+from tests.program import ROOT, is_dying, wait_until
 
 DOCTOR = [sys.executable, "-c", "from byoc_cli.main import main; main()", "doctor", "--native"]
 # What runs natively, and what asks for a container: its settings, its options, a look inside.
@@ -88,6 +88,6 @@ def descendants(folder: Path) -> list[str]:
             environ = (process / "environ").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if f"TMPDIR={folder}/" in environ:
+        if f"TMPDIR={folder}/" in environ and not is_dying(process.name):
             found.append(process.name)
     return found

@@ -71,7 +71,7 @@ def test_a_job_is_trained_by_the_program(running: Running, trained: dict[str, An
     tags = running.sagemaker.list_tags(ResourceArn=trained["TrainingJobArn"])["Tags"]
     assert tags == [{"Key": "owner:team", "Value": "flowers"}]
     # Nothing of the job's is left but its records.
-    assert list((running.state / "work").iterdir()) == []
+    program.wait_until(lambda: list((running.state / "work").iterdir()) == [], what="the removal of the job's files")
 
 
 def test_jobs_are_listed_and_paged(running: Running, trained: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clone import CLASSES, free_port, make_clone, programs_of, script, start_demo, wait_for_ping
+from tests.program import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,11 @@ def own_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 def pretend_trained(clone: Path) -> None:
     (clone / "local_test" / "test_dir" / "model" / "model.skops").write_text("no model")
+
+
+def nothing_is_left(clone: Path) -> None:
+    """Wait for the end of what has been killed; what has not been goes on."""
+    wait_until(lambda: programs_of(clone) == [], what="the end of all programs")
 
 
 @contextmanager
@@ -90,7 +96,7 @@ def test_train_serve_predict_stop(clone):
         assert f"serve_local.sh: port {port} is taken by " in second.stderr
         assert f"choose another: PORT={port + 1} " in second.stderr
     assert server.returncode == 0
-    assert programs_of(clone) == []
+    nothing_is_left(clone)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +201,7 @@ def test_a_training_that_is_stopped_leaves_nothing_running(clone, number):
             pytest.fail("it ended by itself")
         process.communicate(timeout=100)
     assert process.returncode != -number  # the script itself came to its end
-    assert programs_of(clone) == []
+    nothing_is_left(clone)
 
 
 @pytest.fixture
@@ -226,7 +232,7 @@ def test_demo_on_a_free_port(clone):
     answer = next(json.loads(line) for line in output.splitlines() if line.startswith('{"predictions"'))
     assert len(answer["predictions"]) == len(rows)
     assert output.splitlines()[-1] == f"Training report: {clone}/local_test/test_dir/output/data/report.html"
-    assert programs_of(clone) == []
+    nothing_is_left(clone)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -242,7 +248,7 @@ def test_a_demo_that_is_stopped_leaves_nothing_running(clone, step, number):
             pytest.fail("it ended by itself")
         process.communicate(timeout=150)
     assert process.returncode == 128 + number
-    assert programs_of(clone) == []
+    nothing_is_left(clone)
 
 
 def test_a_demo_says_what_the_scripts_say(clone):

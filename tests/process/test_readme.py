@@ -258,7 +258,8 @@ def test_wrong_arguments_end_with_the_readmes_code():
 
 
 def test_a_job_stopped_before_there_is_a_model_ends_with_the_readmes_code(base, tmp_path):
-    datasets.iris().write(base / "input/data/training/iris.csv")
+    # What it waits for never comes, so there is no model, however late the signal is.
+    program.write_job(base, inputdataconfig={"training": {"TrainingInputMode": "Pipe"}})
     log = tmp_path / "train.log"
     with log.open("w") as out:
         process = subprocess.Popen(

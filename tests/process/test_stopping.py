@@ -16,8 +16,8 @@ from tests import datasets
 from tests.program import PROGRAM, environ, wait_until, write_job, write_program
 
 TERM = 128 + signal.SIGTERM
-# Enough for all of the platform's 120 seconds, and no machine is that slow.
-SOON = 20
+# Half of the platform's 120 seconds, which are for slower machines.
+SOON = 60
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,13 @@ def test_sigterm_in_the_first_moments(base: Path, milliseconds: int) -> None:
     job = start(base)
     time.sleep(milliseconds / 1000)
     job.send_signal(signal.SIGTERM)
-    # Before our first line runs it is the kernel that ends the process.
-    assert job.wait(SOON) in (TERM, -signal.SIGTERM)
-    assert list((base / "model").iterdir()) == []
+    code, left = job.wait(SOON), {path.name for path in (base / "model").iterdir()}
+    if code == 0:  # A late signal, or a fast machine: there was a model by then.
+        assert "keeping the model of" in (base / "log").read_text()
+        assert left - {"model.onnx"} == {"metrics.json", "model.skops", "schema.json"}
+    else:  # Before our first line runs it is the kernel that ends the process.
+        assert code in (TERM, -signal.SIGTERM)
+        assert left == set()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ NEW = {"X-Amzn-SageMaker-Session-Id": "NEW_SESSION"}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     base = program.write_job(tmp_path_factory.mktemp("ml"))
     folder = program.write_program(base / "program", HANDLERS / "streaming" / "predictor.py")
-    variables = {"SAGEMAKER_ENABLE_STATEFUL_SESSIONS": "true", "SAGEMAKER_SESSIONS_EXPIRATION": "3"}
+    variables = {"SAGEMAKER_ENABLE_STATEFUL_SESSIONS": "true", "SAGEMAKER_SESSIONS_EXPIRATION": "10"}
     with serving(base, folder, MODEL_SERVER_WORKERS="2", MODEL_SERVER_TIMEOUT="5", **variables) as server:
         yield server
 
@@ -75,9 +75,11 @@ def test_pieces_arrive_as_they_are_made(server):
     answer = stream(server, "tick,10", "*/*")
     assert answer.headers["Transfer-Encoding"] == "chunked"
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-    times = [time.monotonic() - began for _ in answer.iter_content(None)]
-    assert len(times) == 10
-    assert times[0] < times[-1] - 0.5
+    pieces = [(time.monotonic() - began, piece) for piece in answer.iter_content(None)]
+    assert b"".join(piece for _, piece in pieces) == b"".join(b"%d\n" % number for number in range(10))
+    # One that comes late may bring the next one along.
+    assert len(pieces) >= 5
+    assert pieces[0][0] < pieces[-1][0] - 0.5
 
 
 def test_a_stream_outlasts_the_time_out_of_one_request(server):
@@ -101,8 +103,8 @@ def test_a_client_that_goes_away_closes_the_generator(server, closed):
     assert next(answer.iter_content(None))
     assert not closed("gone")
     answer.close()
-    wait_until(lambda: closed("gone"), 2, "the generator's end")
-    wait_until(lambda: not server.busy(), 2, "a free worker")
+    wait_until(lambda: closed("gone"), what="the generator's end")
+    wait_until(lambda: not server.busy(), what="a free worker")
 
 
 @pytest.mark.parametrize(("accept", "frame"), [("*/*", "{}\n"), ("text/event-stream", "event: error\ndata: {}\n\n")])
@@ -154,7 +156,7 @@ def test_sessions_without_a_request_in_use_and_expired(server):
     busy = stream(server, "count,1", **mine)
     assert (busy.status_code, busy.json()["error"]["code"]) == (409, "session_busy")
     assert b"".join(running).split()[-1] == b"9"
-    wait_until(lambda: stream(server, "count,1", "*/*", **mine).status_code == 404, 10, "the session's end")
+    wait_until(lambda: stream(server, "count,1", "*/*", **mine).status_code == 404, what="the session's end")
 
 
 def test_sessions_that_are_off(trained):
@@ -202,14 +204,14 @@ def test_events_arrive_while_the_rest_is_predicted(digits, times):
 def test_events_outlast_the_time_out_of_one_request(trained_on):
     """Check 96, by the sample algorithm: a client that reads slowly makes them last."""
     # More than the sockets between server and client hold, so that the server has to wait for the client.
-    variables = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0", "MODEL_SERVER_TIMEOUT": "1"}
+    variables = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0", "MODEL_SERVER_TIMEOUT": "4"}
     with serving(trained_on("digits").base, MODEL_SERVER_WORKERS="1", **variables) as server:
         answer, began = stream(server, TEXT * 120, "text/event-stream"), time.monotonic()
         received = b""
         for piece in answer.iter_content(1 << 14):
             received += piece
-            time.sleep(0.05 if time.monotonic() - began < 3 else 0)
-        assert time.monotonic() - began > 3, received[-300:]
+            time.sleep(0.05 if time.monotonic() - began < 7 else 0)
+        assert time.monotonic() - began > 7, received[-300:]
         assert received.count(b"data: ") == 120 * len(ROWS)
 
 

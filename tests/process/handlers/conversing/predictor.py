@@ -51,11 +51,23 @@ def tick() -> Iterator[str]:
         time.sleep(0.02)
 
 
+def wait() -> Iterator[str]:
+    """Be busy until a test leaves a file; for less time than it waits for a frame."""
+    file = Path(os.environ["SAGEMAKER_BASE_DIR"], "model/go_on")
+    end = time.monotonic() + 10
+    while not file.exists():
+        if time.monotonic() > end:
+            yield "waited in vain"
+            return
+        time.sleep(0.02)
+    yield "waited"
+
+
 ACTIONS = {
     "three": lambda: ["1", b"2", "3"],
     "fail": fail,
     "exit": lambda: sys.exit(1),
     "number": lambda: [5],
     "tick": tick,
-    "sleep": lambda: time.sleep(1) or ["slept"],
+    "wait": wait,
 }
