@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 # By another name two checkouts can be tested side by side.
 IMAGE = os.environ.get("TEST_IMAGE", "byoc-under-test")
+
+
+def pytest_configure() -> None:
+    """Let what tests start be told to stop by Ctrl-C, which a shell has its background jobs ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
