@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -162,7 +163,10 @@ def _run(entry: EntryPoint, fit: Callable[[Job], None], own: Rank | None, notice
     except Stopped as stop:
         log.warning("stopped by %s before there was a model", stop)
         return 128 + stop.signum
-    except BaseException as error:  # noqa: BLE001 - also SystemExit from user code: every end but success has a cause
+    except BaseException as error:  # also SystemExit from user code: every end but success has a cause
+        if notice.broke_off:  # what libraries make of `Stopped` on its way, or a mistake in undoing things
+            log.warning("stopped by %s before there was a model", signal.Signals(notice.signum).name, exc_info=error)
+            return 128 + notice.signum
         return _fail(error, own.tell_failure if own else partial(failure.write, paths.failure))
     log.info("trained in %.1f s; %s holds %s", time.monotonic() - started, paths.model, ", ".join(names))
     return 0
@@ -175,7 +179,10 @@ def _work(
     logs.mark(rank=own.number)
     if own.local_number:  # what all of them say is told once a host
         logging.getLogger().setLevel(max(environment.log_level, logging.WARNING))
-    (fit if entry.is_own else _fit_of(entry))(Job(environment, own.model_dir(), notice, own))
+    chosen = fit if entry.is_own else _fit_of(entry)
+    job = Job(environment, own.model_dir(), notice, own)
+    notice.begin()
+    chosen(job)
     notice.finish()
 
 
@@ -206,14 +213,18 @@ def _train(
     else:
         chosen = fit if entry.is_own else _fit_of(entry)
         run_fit = partial(_fit, chosen, environment, notice)
-    staging = artifact.stage(environment.paths.model)
+    model = environment.paths.model
+    discard = partial(artifact.discard, model / artifact.STAGING)
     _announce(environment)
     try:
+        notice.begin(discard)
+        staging = artifact.stage(model)
         run_fit(staging)
         notice.finish()
         return artifact.publish(staging) if environment.is_leader else []
     finally:
-        artifact.discard(staging)
+        notice.finish()
+        discard()
 
 
 def _announce(environment: TrainingEnvironment) -> None:

@@ -104,6 +104,7 @@ def run(script: Script, environment: TrainingEnvironment, notice: StopNotice) ->
     environ = {**os.environ, **sm_env.variables(environment, script.source, script.program, arguments)}
     environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     environment.paths.output_data.mkdir(parents=True, exist_ok=True)
+    notice.begin()
     if script.folder is None and (folder / "requirements.txt").is_file():
         install = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", "requirements.txt"]
         _follow("requirements.txt", [sys.executable, *install], folder, environ, notice)

@@ -21,6 +21,7 @@ notice = stop.StopNotice()
 notice.install()
 def say(word):
     print(word, flush=True)
+{begin}
 try:
     {body}
 except stop.Stopped as stopped:
@@ -61,6 +62,34 @@ COMPILED = """
     threading.Timer(0.3, say, ["ready"]).start()  # by then the call below runs
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 """
+# What compiled modules do with an exception that comes while they are imported, as NumPy's do.
+IMPORTING = """
+    import pathlib, tempfile
+    folder = tempfile.mkdtemp()
+    sys.path.insert(0, folder)
+    pathlib.Path(folder, "deaf.py").write_text('''
+import time, __main__
+try:
+    __main__.say("ready")
+    time.sleep(0.5)
+except BaseException:
+    pass
+''')
+    import deaf
+    say("imported")
+    while True:
+        time.sleep(0.01)
+"""
+ASKS_AFTER_IMPORTING = (
+    IMPORTING.partition("    while True")[0]
+    + """
+    while not notice.requested:
+        pass
+    time.sleep(1)
+    notice.finish()
+    say("saved")
+"""
+)
 IN_A_LONG_STEP = """
     assert not notice.requested
     say("ready")
@@ -73,8 +102,8 @@ IN_A_LONG_STEP = """
 
 
 @contextmanager
-def running(body):
-    command = [sys.executable, "-c", SCRIPT.format(body=body.strip())]
+def running(body, begin="notice.begin(lambda: say('undone'))"):
+    command = [sys.executable, "-c", SCRIPT.format(body=body.strip(), begin=begin)]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -95,8 +124,10 @@ CASES = {
     "SIGINT to one that asks": (ASKS, signal.SIGINT, 0, "saved\n"),
     "SIGTERM to one that never asks": (NEVER_ASKS, signal.SIGTERM, 143, "stopped by SIGTERM\n"),
     "SIGINT to one that never asks": (NEVER_ASKS, signal.SIGINT, 130, "stopped by SIGINT\n"),
-    "SIGTERM in compiled code": (COMPILED, signal.SIGTERM, 143, ""),
-    "SIGTERM to one that asked once and is stuck": (ASKS_ONCE, signal.SIGTERM, 143, ""),
+    "SIGTERM in compiled code": (COMPILED, signal.SIGTERM, 143, "undone\n"),
+    "SIGTERM to one that asked once and is stuck": (ASKS_ONCE, signal.SIGTERM, 143, "undone\n"),
+    "SIGTERM while a module is imported": (IMPORTING, signal.SIGTERM, 143, "imported\nstopped by SIGTERM\n"),
+    "SIGTERM while one that asks imports": (ASKS_AFTER_IMPORTING, signal.SIGTERM, 0, "imported\nsaved\n"),
 }
 
 
@@ -106,6 +137,14 @@ def test_a_signal_ends_the_job(body, signum, code, told):
         process.send_signal(signum)
         out, errors = process.communicate(timeout=20)
     assert (process.returncode, out) == (code, told), errors
+
+
+@pytest.mark.parametrize("body", [NEVER_ASKS, ASKS, IMPORTING])
+def test_before_there_is_anything_to_stop_a_signal_ends_the_process_at_once(body):
+    with running(body, begin="") as process:
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=20)
+    assert (process.returncode, out, errors) == (143, "", "stopped by SIGTERM before the training began\n")
 
 
 def test_a_second_signal_does_not_wait_for_the_step():
