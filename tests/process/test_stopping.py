@@ -71,6 +71,7 @@ def test_sigterm_in_the_first_moments(base: Path, milliseconds: int) -> None:
     [
         ("python", [signal.SIGTERM], TERM, []),
         ("python", [signal.SIGINT], 128 + signal.SIGINT, []),
+        ("threads", [signal.SIGTERM], TERM, []),
         ("mangled", [signal.SIGTERM], TERM, []),
         ("compiled", [signal.SIGTERM], TERM, []),
         ("compiled", [signal.SIGTERM, signal.SIGTERM], TERM, []),

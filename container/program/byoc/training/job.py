@@ -223,7 +223,6 @@ def _train(
         notice.finish()
         return artifact.publish(staging) if environment.is_leader else []
     finally:
-        notice.finish()
         discard()
 
 
