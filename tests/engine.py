@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 import requests
 
-from tests.program import ROOT, wait_until
+from tests.program import ROOT, json_lines, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -105,9 +105,7 @@ class Container:
     def records(self) -> list[dict[str, Any]]:
         """Return the log's JSON lines."""
         logs = docker("logs", self.name)
-        # The last one of each may be only half written.
-        lines = [line for log in (logs.stdout, logs.stderr) for line in log.rpartition("\n")[0].splitlines()]
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [*json_lines(logs.stdout), *json_lines(logs.stderr)]
 
     def python(self, code: str, *arguments: str) -> str:
         """Run Python code inside it and return what that printed."""

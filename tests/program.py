@@ -59,6 +59,19 @@ def wait_until(condition: Callable[[], Any], seconds: float = 30.0, what: str = 
         time.sleep(0.02)
 
 
+def json_lines(log: str) -> list[dict[str, Any]]:
+    """Return a log's JSON lines; its last line may be only half written, and is left out then."""
+    return [json.loads(line) for line in log.rpartition("\n")[0].splitlines() if line.startswith("{")]
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process has not ended; one that waits to be asked for its exit code has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:  # it goes at any moment
+        return False
+
+
 def is_dying(pid: int | str) -> bool:
     """Tell whether a process has ended, or was killed and only waits for a CPU to end on.
 
@@ -154,9 +167,7 @@ class Server:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the log's JSON lines."""
-        # The last one may be only half written.
-        lines = self.log.read_text().rpartition("\n")[0].splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return json_lines(self.log.read_text())
 
     def last_line(self) -> str:
         """Return the message of the log's last line."""

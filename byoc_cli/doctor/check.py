@@ -47,6 +47,7 @@ class Check:
         advice: what to change where it does not.
         alone: whether no other check may run beside it, because it measures times or leaves no CPU to others.
         timed: whether a slow moment of the machine may fail it: then it is looked at once more, after the others.
+            Those that run alone are.
     """
 
     number: int
@@ -79,7 +80,7 @@ def check(
     """
 
     def mark(function: Function) -> Function:
-        function.check = Check(number, level, done, expected, advice, alone, timed)  # type: ignore[attr-defined]
+        function.check = Check(number, level, done, expected, advice, alone, alone or timed)  # type: ignore[attr-defined]
         return function
 
     return mark

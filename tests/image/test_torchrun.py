@@ -37,7 +37,10 @@ def job(
     hosts: Sequence[str] = HOSTS,
     absent: str = "",
 ) -> Iterator[dict[str, engine.Container]]:
-    """Run a job on its hosts, but an absent one; give their containers by name. All are gone and their files ours afterwards."""
+    """Run a job on its hosts, but an absent one; give their containers by name.
+
+    All are gone and their files ours afterwards.
+    """
     given = {name: str(value) for name, value in hyperparameters.items()}
     try:
         with network() as net, ExitStack() as stack:

@@ -394,7 +394,7 @@ def test_nothing_outlives_one_that_is_killed(tmp_path: Path) -> None:
         program.wait_until(lambda: logs.exists() and "pid " in made.logs("orphan"), 60, "the script")
         pid = int(made.logs("orphan").partition("pid ")[2].split()[0])
         os.kill(json.loads((made.state / "emulator.json").read_text())["pid"], signal.SIGKILL)
-        program.wait_until(lambda: not is_running(pid), 30, "the script's end")
+        program.wait_until(lambda: not program.is_running(pid), 30, "the script's end")
         # Though the process id in its file may be another's by now.
         told = json.loads((made.state / "emulator.json").read_text())
         (made.state / "emulator.json").write_text(json.dumps({**told, "pid": os.getpid()}))
@@ -403,12 +403,6 @@ def test_nothing_outlives_one_that_is_killed(tmp_path: Path) -> None:
         assert again.returncode == 0, again.stderr
         described = made.describe("orphan")
         assert described["FailureReason"] == "InternalServerError: the emulator ended while this job ran"
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there, and no zombie."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.startswith("Z")
 
 
 def test_ctrl_c_ends_it_and_its_jobs(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def kept_busy(server: Server, body: bytes, content_type: str, clients: int) -> I
     44, "M", "connected to port 8080 under load",
     expected="it listens on all addresses, and takes a connection within 250 ms",
     advice="listen on 0.0.0.0:8080, or on SAGEMAKER_BIND_TO_PORT",
-    alone=True, timed=True,
+    alone=True,
 )  # fmt: skip
 def check_44_listens(subject: Subject) -> str:
     """The port that Docker publishes leads to the container's outer address."""
@@ -78,7 +78,7 @@ def check_44_listens(subject: Subject) -> str:
     45, "M", "GET, HEAD and POST /ping",
     expected="200 within 2 s, the body empty or tiny",
     advice="answer /ping with 200 and nothing else, whatever the method",
-    alone=True, timed=True,
+    alone=True,
 )  # fmt: skip
 def check_45_ping(subject: Subject) -> str:
     """GET is SageMaker's; others have been seen."""
@@ -135,7 +135,7 @@ def check_47_starts_in_time(subject: Subject) -> str:
     48, "M", f"{PINGS} times /ping while four clients send 4 MB each to two workers, again and again",
     expected="200, each within 2 s",
     advice="answer /ping without a worker of the predictions: from its own thread or process",
-    alone=True, timed=True,
+    alone=True,
 )  # fmt: skip
 def check_48_ping_under_load(subject: Subject) -> str:
     """More clients than workers, so that no worker is ever idle."""

@@ -83,7 +83,7 @@ def check_60_serverless(subject: Subject) -> str:
     61, "M", "served without a network",
     expected="it starts no later than with one, pings and predicts, seen from inside",
     advice="download nothing, look no names up, and ask no metadata service at the start",
-    alone=True, timed=True,
+    alone=True,
 )  # fmt: skip
 def check_61_network_isolation(subject: Subject) -> str:
     """EnableNetworkIsolation; asked by the container's own Python."""

@@ -54,7 +54,7 @@ def refused(subject: Subject, server: Server, seconds: float) -> str:
     39, "M", "SIGTERM while the server answers a request that takes long",
     expected="that one is answered with 200, new ones are refused, exit code 0 within 30 s",
     advice="stop accepting, finish what is in flight, then end with 0: gunicorn needs SIGTERM, nginx SIGQUIT",
-    alone=True, timed=True,
+    alone=True,
 )  # fmt: skip
 def check_39_drains(subject: Subject) -> str:
     """As when an endpoint is scaled in or updated."""

@@ -64,7 +64,7 @@ def cpu_seconds(container: Container) -> float:
     95, "M", "streamed an answer that takes seconds",
     expected="chunked, the first bytes within 1 s, and the rest piece by piece",
     advice="send each piece when it is there, and have nginx pass it on (proxy_buffering off, proxy_http_version 1.1)",
-    alone=True, timed=True,
+    alone=True,
 )  # fmt: skip
 def check_95_streams(subject: Subject) -> str:
     """The smallest body that makes it last is sent, so that reading the body takes no time."""
@@ -110,7 +110,7 @@ def check_96_long_streams(subject: Subject) -> str:
     97, "S", "hung up in mid-stream, and sent a bad record at a stream's end",
     expected="the worker is free within 2 s; the error is the last line, as a JSON object",
     advice="close the generator when the client is gone; tell in the stream what goes wrong after its first byte",
-    alone=True, timed=True,
+    alone=True,
 )  # fmt: skip
 def check_97_ends_of_streams(subject: Subject) -> str:
     """Status and headers are gone with the first byte."""

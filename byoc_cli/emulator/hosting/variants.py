@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # Seconds between two looks at the instances, and after one that could not be replaced; between two pings of one.
 WATCH_SECONDS = 1.0
 RETRY_SECONDS = 10.0
-PING_SECONDS = 5.0
+PING_INTERVAL = 5.0
 
 
 class Variant:
@@ -104,7 +104,7 @@ class Variant:
         """Replace instances that end or whose /ping keeps failing, until it is closed or the emulator is."""
         pause, pinged = WATCH_SECONDS, time.monotonic()
         while not self._closed.wait(pause) and not self._emulator.closing.is_set():
-            if time.monotonic() >= pinged + PING_SECONDS:
+            if time.monotonic() >= pinged + PING_INTERVAL:
                 pinged = time.monotonic()
                 for each in self.instances:
                     each.check()

@@ -5,13 +5,13 @@ import socket
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import click
 import pytest
 
 from byoc_cli import demo
 from byoc_cli.demo import Steps, choose_port, running, show, wait_until_ready
+from tests.program import is_running
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -20,13 +20,6 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 print(child.pid, flush=True)
 time.sleep(600)
 """
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:  # it goes at any moment
-        return False
 
 
 def test_each_row_stands_beside_its_prediction(capsys):
@@ -62,7 +55,7 @@ def test_a_program_that_ignores_sigterm_ends_with_all_its_children():
             while log.seek(0) or not (line := log.readline()):
                 assert process.poll() is None
         assert process.returncode == -signal.SIGKILL
-    while alive(int(line)):  # pytest's own time limit ends this
+    while is_running(int(line)):  # pytest's own time limit ends this
         time.sleep(0.01)
 
 

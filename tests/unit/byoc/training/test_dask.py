@@ -5,7 +5,6 @@ import signal
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from byoc.training import dask, dask_programs
 from byoc.training.cluster import ClusterError
 from byoc.training.dask_programs import Size
 from byoc.training.stop import StopNotice, Stopped
-from tests.program import wait_until
+from tests.program import is_running, wait_until
 
 GIB = 1 << 30
 
@@ -135,10 +134,3 @@ def test_a_program_ends_with_all_that_it_started(monkeypatch, tmp_path):
     dask_programs.end(program)
     assert program.returncode == -signal.SIGKILL
     wait_until(lambda: not is_running(child))
-
-
-def is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] not in "ZX"
-    except OSError:
-        return False

@@ -78,7 +78,7 @@ def check_at_a_slow_moment(subject):
     must(looks.count(39) > 1, "9 s")
     return "1 s"
 
-@check(44, "M", "looked", expected="good", advice="mend it", alone=True, timed=True)
+@check(44, "M", "looked", expected="good", advice="mend it", alone=True)
 def check_slow(subject):
     looks.append(44)
     must(False, f"{looks.count(44)} h")

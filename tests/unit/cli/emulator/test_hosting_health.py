@@ -70,7 +70,7 @@ class Container:
 @pytest.fixture
 def containers(monkeypatch: pytest.MonkeyPatch) -> Containers:
     """The containers of the variants in a test, who are in haste."""
-    for name in ("WATCH_SECONDS", "RETRY_SECONDS", "PING_SECONDS"):
+    for name in ("WATCH_SECONDS", "RETRY_SECONDS", "PING_INTERVAL"):
         monkeypatch.setattr(variants, name, 0.01)
     there = Containers()
     monkeypatch.setattr(instances, "HostedContainer", type("Container", (Container,), {"there": there}))

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from byoc_cli.emulator.reaper import Reaper, kill
-from tests.program import wait_until
+from tests.program import is_running, wait_until
 
 # A program whose worker is in a session of its own, as script mode's is.
 PARENT = """
@@ -21,17 +21,12 @@ def begin() -> tuple[subprocess.Popen[bytes], int]:
     return process, int(process.stdout.readline())
 
 
-def is_gone(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return not state.strip() or state.startswith("Z")
-
-
 def test_kills_whatever_a_program_started():
     process, child = begin()
     with process:
         kill(process.pid)
         assert process.wait(10) == -9
-        wait_until(lambda: is_gone(child), 10)
+        wait_until(lambda: not is_running(child), 10)
     kill(process.pid)
 
 
@@ -45,4 +40,4 @@ def test_the_watched_end_with_the_emulator():
         reaper.watch(ended.pid)
         reaper.close()
         assert process.wait(10) == -9
-        wait_until(lambda: is_gone(child), 10)
+        wait_until(lambda: not is_running(child), 10)
